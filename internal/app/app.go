@@ -1,0 +1,88 @@
+// Package app holds the nouns of the domain: what a user starts by name, validated on construction.
+// It does no I/O and reads no clock.
+package app
+
+import "time"
+
+// Handoff names the way in which a worker gets its sockets.
+type Handoff string
+
+// The ways to hand sockets to a worker.
+const (
+	HandoffAuto    Handoff = "auto"    // node for a Node program or a worker built on the SDK, else inherit where there are listeners, else none
+	HandoffInherit Handoff = "inherit" // file descriptors from 3 with LISTEN_FDS
+	HandoffNode    Handoff = "node"    // the master is the primary of Node's cluster
+	HandoffMessage Handoff = "message" // a net.Server handle sent with a message over Node's channel
+	HandoffNone    Handoff = "none"    // no sockets
+)
+
+// Balance names the way in which connections are spread over the workers.
+type Balance string
+
+// The ways to spread connections.
+const (
+	BalanceAuto   Balance = "auto"   // slots where a blocked worker's connections can be rescued, else shared
+	BalanceSlots  Balance = "slots"  // one SO_REUSEPORT socket per slot
+	BalanceShared Balance = "shared" // one queue, any worker takes the next
+)
+
+// ReadyKind names the sense by which the master learns that a worker serves.
+type ReadyKind string
+
+// The senses of readiness.
+const (
+	ReadyAuto    ReadyKind = "auto"    // what the hand-off gives: listening, the acknowledged handle, READY=1, or the accept queue
+	ReadyMessage ReadyKind = "message" // the message "ready" on the channel
+	ReadyNotify  ReadyKind = "notify"  // READY=1 on the notify socket
+	ReadyTCP     ReadyKind = "tcp"     // the worker takes a connection from its listener
+	ReadyStart   ReadyKind = "start"   // the moment the program runs
+)
+
+// Ready is a sense of readiness.
+type Ready struct {
+	Kind ReadyKind `json:"kind"`
+}
+
+// Spec is what a user writes: the flags of `muster run`, an entry of a config file and the body of an API request are all this struct.
+// Its zero value is completed by New.
+type Spec struct {
+	Name           string            `json:"name,omitempty"`
+	Command        []string          `json:"command"`                   // program and arguments, or a file that an interpreter runs
+	Workers        string            `json:"workers,omitempty"`         // N, "max", "50%" or "-1"
+	Listen         []string          `json:"listen,omitempty"`          // ":3000", "tcp://[::1]:3000", "unix:/run/x.sock", "udp://:53", "name=:3000"
+	Handoff        Handoff           `json:"handoff,omitempty"`         // default auto
+	HandoffMessage string            `json:"handoff_message,omitempty"` // default "server"
+	Balance        Balance           `json:"balance,omitempty"`         // default auto
+	Ready          string            `json:"ready,omitempty"`           // auto, message, notify, tcp, start
+	StartTimeout   Duration          `json:"start_timeout,omitempty"`   // default 30s
+	StopTimeout    Duration          `json:"stop_timeout,omitempty"`    // default 10s
+	StopSignal     string            `json:"stop_signal,omitempty"`     // default TERM
+	StopMessage    string            `json:"stop_message,omitempty"`    // sent on Node's channel before the stop signal, as PM2's "shutdown"
+	Env            map[string]string `json:"env,omitempty"`
+	EnvFile        []string          `json:"env_file,omitempty"`
+	Cwd            string            `json:"cwd,omitempty"`
+	MaxRestarts    *int              `json:"max_restarts,omitempty"` // nil: never give up
+	MinUptime      Duration          `json:"min_uptime,omitempty"`   // default 1s
+	MaxStarting    int               `json:"max_starting,omitempty"` // 0: the CPUs this process may use
+	InstanceVar    string            `json:"instance_var,omitempty"` // default NODE_APP_INSTANCE
+}
+
+// Listener is a named address of the app.
+type Listener struct {
+	Name    string `json:"name"`           // LISTEN_FDNAMES; unique within the app
+	Network string `json:"network"`        // tcp, tcp4, tcp6, unix, udp, udp4 or udp6; tcp and udp are dual-stack
+	Host    string `json:"host,omitempty"` // an IP literal, or empty for any address
+	Port    int    `json:"port"`           // 0: the kernel picks one
+	Path    string `json:"path,omitempty"` // unix only, absolute
+}
+
+// App is a validated Spec. Its slices and maps must not be modified.
+type App struct {
+	Spec
+	Listeners []Listener
+	ReadyBy   Ready
+	Signal    string // canonical name of StopSignal, as SIGTERM
+}
+
+// Duration is a time.Duration that reads and writes as "10s"; a bare number counts milliseconds.
+type Duration time.Duration
