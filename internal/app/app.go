@@ -2,8 +2,6 @@
 // It does no I/O and reads no clock.
 package app
 
-import "time"
-
 // Handoff names the way in which a worker gets its sockets.
 type Handoff string
 
@@ -83,6 +81,3 @@ type App struct {
 	ReadyBy   Ready
 	Signal    string // canonical name of StopSignal, as SIGTERM
 }
-
-// Duration is a time.Duration that reads and writes as "10s"; a bare number counts milliseconds.
-type Duration time.Duration

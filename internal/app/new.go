@@ -1,0 +1,183 @@
+package app
+
+import (
+	"maps"
+	"path"
+	"slices"
+	"strings"
+	"time"
+)
+
+// What New completes an empty field with.
+const (
+	DefaultStartTimeout   = Duration(30 * time.Second)
+	DefaultStopTimeout    = Duration(10 * time.Second)
+	DefaultMinUptime      = Duration(time.Second)
+	DefaultStopSignal     = "TERM"
+	DefaultHandoffMessage = "server"
+	DefaultInstanceVar    = "NODE_APP_INSTANCE"
+)
+
+// New validates spec and completes it. The error is an *Error. The app shares nothing with spec.
+// Workers and MaxStarting stay as they are: what empty means there depends on the machine and the program.
+func New(spec Spec) (App, error) {
+	a := App{Spec: spec.clone()}
+	if err := checkCommand(a.Command); err != nil {
+		return App{}, err
+	}
+	a.complete()
+	var err error
+	if a.Listeners, err = nameListeners(a.Listen); err != nil {
+		return App{}, err
+	}
+	if a.ReadyBy, err = ParseReady(a.Ready); err != nil {
+		return App{}, err
+	}
+	if a.Signal, err = ParseSignal(a.StopSignal); err != nil {
+		return App{}, err
+	}
+	if err := a.check(); err != nil {
+		return App{}, err
+	}
+	return a, nil
+}
+
+func (s Spec) clone() Spec {
+	s.Command = slices.Clone(s.Command)
+	s.Listen = slices.Clone(s.Listen)
+	s.EnvFile = slices.Clone(s.EnvFile)
+	s.Env = maps.Clone(s.Env)
+	if s.MaxRestarts != nil {
+		n := *s.MaxRestarts
+		s.MaxRestarts = &n
+	}
+	return s
+}
+
+func checkCommand(command []string) error {
+	if len(command) == 0 || command[0] == "" {
+		return invalid("command", "", "is empty", "name a file or a program to run")
+	}
+	for _, word := range command {
+		if strings.ContainsRune(word, 0) {
+			return invalid("command", word, "holds a NUL", "")
+		}
+	}
+	return nil
+}
+
+func (a *App) complete() {
+	setDefault(&a.Name, nameOf(a.Command))
+	setDefault(&a.Handoff, HandoffAuto)
+	setDefault(&a.HandoffMessage, DefaultHandoffMessage)
+	setDefault(&a.Balance, BalanceAuto)
+	setDefault(&a.Ready, string(ReadyAuto))
+	setDefault(&a.StartTimeout, DefaultStartTimeout)
+	setDefault(&a.StopTimeout, DefaultStopTimeout)
+	setDefault(&a.StopSignal, DefaultStopSignal)
+	setDefault(&a.MinUptime, DefaultMinUptime)
+	setDefault(&a.InstanceVar, DefaultInstanceVar)
+}
+
+func setDefault[T comparable](field *T, value T) {
+	var zero T
+	if *field == zero {
+		*field = value
+	}
+}
+
+func (a *App) check() error {
+	checks := []func() error{
+		func() error { return checkAppName(a.Name) },
+		a.checkWorkers,
+		a.checkHandoff,
+		func() error { return oneOf("balance", a.Balance, BalanceAuto, BalanceSlots, BalanceShared) },
+		a.checkDurations,
+		a.checkCounts,
+		a.checkEnv,
+		a.checkPlaceholders,
+	}
+	for _, check := range checks {
+		if err := check(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (a *App) checkWorkers() error {
+	if a.Workers == "" {
+		return nil
+	}
+	_, err := ParseWorkers(a.Workers, 1)
+	return err
+}
+
+func (a *App) checkHandoff() error {
+	if err := oneOf("handoff", a.Handoff, HandoffAuto, HandoffInherit, HandoffNode, HandoffMessage, HandoffNone); err != nil {
+		return err
+	}
+	listens := len(a.Listeners) > 0
+	switch {
+	case a.Handoff == HandoffNone && listens:
+		return invalid("handoff", "none", "the listener "+a.Listeners[0].Address()+" would reach no worker", "drop --listen, or choose the hand-off inherit, node or message")
+	case !listens && (a.Handoff == HandoffInherit || a.Handoff == HandoffMessage):
+		return invalid("handoff", string(a.Handoff), "there is no listener to hand off", "add one with --listen :3000")
+	}
+	return nil
+}
+
+func (a *App) checkDurations() error {
+	fields := []struct {
+		name  string
+		value Duration
+	}{{"start_timeout", a.StartTimeout}, {"stop_timeout", a.StopTimeout}, {"min_uptime", a.MinUptime}}
+	for _, f := range fields {
+		if f.value < 0 {
+			return invalid(f.name, f.value.String(), "must be longer than zero", durationHint)
+		}
+	}
+	return nil
+}
+
+func (a *App) checkCounts() error {
+	if a.MaxRestarts != nil && *a.MaxRestarts < 0 {
+		return invalid("max_restarts", "", "must not be negative", "leave it out to never give up")
+	}
+	if a.MaxStarting < 0 {
+		return invalid("max_starting", "", "must not be negative", "leave it out for as many as there are CPUs")
+	}
+	return nil
+}
+
+func (a *App) checkEnv() error {
+	for _, name := range slices.Sorted(maps.Keys(a.Env)) {
+		if name == "" || strings.ContainsAny(name, "=\x00") {
+			return invalid("env", name, "is not the name of a variable", "write NAME=value")
+		}
+		if strings.ContainsRune(a.Env[name], 0) {
+			return invalid("env", name, "its value holds a NUL", "")
+		}
+	}
+	if strings.ContainsAny(a.InstanceVar, "=\x00") {
+		return invalid("instance_var", a.InstanceVar, "is not the name of a variable", "")
+	}
+	return nil
+}
+
+// In returns the app with the relative paths of its Unix sockets taken from the absolute directory dir.
+func (a App) In(dir string) (App, error) {
+	a.Listeners = slices.Clone(a.Listeners)
+	for i := range a.Listeners {
+		l := &a.Listeners[i]
+		if l.Network != "unix" || path.IsAbs(l.Path) {
+			continue
+		}
+		l.Path = path.Join(dir, l.Path)
+		if err := checkPathLength(*l); err != nil {
+			err.Field, err.Value = "listen", a.Listen[i]
+			return App{}, err
+		}
+	}
+	return a, checkOverlap(a.Listeners, a.Listen)
+}
