@@ -1,0 +1,141 @@
+package lifecycle
+
+import "time"
+
+// Event is something that happened. The concrete types are below.
+type Event interface{ event() }
+
+type (
+	// Tick says only that time has passed.
+	Tick struct{}
+	// Scale asks for another number of slots.
+	Scale struct{ Want int }
+	// Reload asks that every slot be served by a generation that is newer than all before.
+	Reload struct{ Op uint64 }
+	// Stop ends the app: workers drain, and are killed at the stop timeout, or at once.
+	Stop struct{ Now bool }
+	// Spawned says that the worker's process runs.
+	Spawned struct{ Worker WorkerID }
+	// SpawnFailed says that there is no process: the worker is gone.
+	SpawnFailed struct {
+		Worker WorkerID
+		Why    string
+	}
+	// Ready says that the worker serves; for a spare, that it has booted.
+	Ready struct{ Worker WorkerID }
+	// Dying is the worker's own word that it will exit: the replacement starts now.
+	Dying struct{ Worker WorkerID }
+	// Blocked says whether the worker leaves its connections waiting.
+	Blocked struct {
+		Worker WorkerID
+		Is     bool
+	}
+	// Extend moves a worker's current deadline to at least For from now, at its own request.
+	Extend struct {
+		Worker WorkerID
+		For    time.Duration
+	}
+	// Recycle asks for a new worker in the place of this one. Hard means that it cannot wait for its turn.
+	Recycle struct {
+		Worker WorkerID
+		Why    string
+		Hard   bool
+	}
+	// Unhealthy says that a worker that is ready does not answer its health check.
+	Unhealthy struct {
+		Worker WorkerID
+		Why    string
+	}
+	// Exited says that the worker's process is gone.
+	Exited struct {
+		Worker WorkerID
+		Why    string // as "exit status 1"
+	}
+)
+
+func (Tick) event()        {}
+func (Scale) event()       {}
+func (Reload) event()      {}
+func (Stop) event()        {}
+func (Spawned) event()     {}
+func (SpawnFailed) event() {}
+func (Ready) event()       {}
+func (Dying) event()       {}
+func (Blocked) event()     {}
+func (Extend) event()      {}
+func (Recycle) event()     {}
+func (Unhealthy) event()   {}
+func (Exited) event()      {}
+
+// Effect is something to do. The concrete types are below; all but the last three are about a worker that has not exited.
+type Effect interface{ effect() }
+
+type (
+	// Spawn starts a process for the worker, in its slot or (NoSlot) as a spare. Spawned or SpawnFailed answers it.
+	Spawn struct {
+		Worker WorkerID
+		Slot   int
+		Gen    Generation
+	}
+	// Promote gives a waiting spare its slot. Ready answers it.
+	Promote struct {
+		Worker WorkerID
+		Slot   int
+	}
+	// Drain asks the worker to stop accepting, to finish, and to exit.
+	Drain struct{ Worker WorkerID }
+	// Terminate sends the stop signal.
+	Terminate struct{ Worker WorkerID }
+	// Inspect asks a hung worker for its stacks.
+	Inspect struct{ Worker WorkerID }
+	// Kill sends SIGKILL to the worker and its tree.
+	Kill struct{ Worker WorkerID }
+	// OpenSlot makes the sockets of a new slot.
+	OpenSlot struct{ Slot int }
+	// CloseSlot empties and parks or closes the sockets of a slot that no worker holds any more.
+	CloseSlot struct{ Slot int }
+	// Announce is news for the log, the API and whoever waits.
+	Announce struct {
+		News   News
+		Worker WorkerID
+		Slot   int
+		Op     uint64
+		Reason Reason        // of an exit
+		After  time.Duration // delay of the next try
+		Why    string
+	}
+)
+
+func (Spawn) effect()     {}
+func (Promote) effect()   {}
+func (Drain) effect()     {}
+func (Terminate) effect() {}
+func (Inspect) effect()   {}
+func (Kill) effect()      {}
+func (OpenSlot) effect()  {}
+func (CloseSlot) effect() {}
+func (Announce) effect()  {}
+
+// News is what an Announce tells.
+type News string
+
+// The news.
+const (
+	NewsReady        News = "ready"         // the worker serves
+	NewsServing      News = "serving"       // every slot is served
+	NewsLeft         News = "left"          // the worker exited, as it should
+	NewsFailed       News = "failed"        // the worker exited, as it should not
+	NewsNotReady     News = "not ready"     // the worker was not ready in time
+	NewsDying        News = "dying"         // the worker said that it will exit
+	NewsHung         News = "hung"          // the worker served nobody for the hang timeout
+	NewsCrashLooping News = "crash-looping" // the slot failed many times in a row
+	NewsRecovered    News = "recovered"     // the slot that was crash-looping serves
+	NewsBackingOff   News = "backing off"   // the whole app fails too often
+	NewsGaveUp       News = "gave up"       // the slot is left empty
+	NewsAppGaveUp    News = "app gave up"   // every slot was given up
+	NewsStopped      News = "stopped"       // no worker is left
+	NewsCommitted    News = "committed"     // the reload's canary has proved itself
+	NewsReloaded     News = "reloaded"      // every slot serves the new generation
+	NewsReloadFailed News = "reload failed" // the last good generation stays, or comes back
+	NewsRecycling    News = "recycling"     // the worker is being replaced for its age, memory or requests
+)

@@ -1,0 +1,149 @@
+package lifecycle
+
+import (
+	"fmt"
+	"time"
+)
+
+// Rollout is a reload under way: State.Gen is the generation before it until every slot serves the new one.
+type Rollout struct {
+	Op          uint64     `json:"op"`
+	To          Generation `json:"to"`
+	Canary      int        `json:"canary"` // the slot that tries the generation first
+	SettleUntil time.Time  `json:"settle_until,omitzero"`
+	Committed   bool       `json:"committed,omitempty"`
+}
+
+func (s *step) reload(op uint64) {
+	if s.Stopping {
+		s.emit(Announce{News: NewsReloadFailed, Slot: NoSlot, Op: op, Why: "the app is being stopped"})
+		return
+	}
+	s.abort("another reload took its place")
+	s.LastGen++
+	s.Rollout = &Rollout{Op: op, To: s.LastGen, Canary: s.canarySlot()}
+	for i := range s.Slots {
+		s.Slots[i].Failures, s.Slots[i].NextSpawn, s.Slots[i].GaveUp = 0, time.Time{}, false
+	}
+	s.HoldUntil, s.Intensity, s.SpareNext, s.SpareFailed = time.Time{}, 0, time.Time{}, 0
+}
+
+// canarySlot is the first slot that serves, because the others have trouble of their own.
+func (s *step) canarySlot() int {
+	for slot := range s.Want {
+		if s.ServingIn(slot) != nil {
+			return slot
+		}
+	}
+	return 0
+}
+
+func (s *step) canaryReady(w *Worker) {
+	r := s.Rollout
+	if r == nil || r.Committed || w.Gen != r.To {
+		return
+	}
+	r.SettleUntil = s.now.Add(s.Policy.Settle)
+}
+
+// generationFailed ends a reload whose new generation does not hold: at the first failure before it is committed, at the third failed boot of
+// a slot after that.
+func (s *step) generationFailed(w *Worker, why string) {
+	r := s.Rollout
+	if r == nil || w.Gen != r.To {
+		return
+	}
+	if r.Committed && (w.Slot == NoSlot || w.Slot >= len(s.Slots) || s.Slots[w.Slot].Failures < rollFailures) {
+		return
+	}
+	s.abort(fmt.Sprintf("worker %d of the new generation: %s", w.ID, why))
+}
+
+// abort ends the reload: the plan brings every slot back to the last good generation, new first as always.
+func (s *step) abort(why string) {
+	r := s.Rollout
+	if r == nil {
+		return
+	}
+	s.Rollout = nil
+	for i := range s.Workers { // those that were about to retire stay
+		s.Workers[i].DrainAt = time.Time{}
+	}
+	for i := range s.Slots { // the failures were the abandoned generation's
+		s.Slots[i].Failures, s.Slots[i].NextSpawn = 0, time.Time{}
+	}
+	s.HoldUntil = time.Time{}
+	s.emit(Announce{News: NewsReloadFailed, Slot: NoSlot, Op: r.Op, Why: why})
+}
+
+// advance commits a reload whose canary has settled, and ends one whose work is done.
+func (s *step) advance() {
+	r := s.Rollout
+	if r == nil {
+		return
+	}
+	if r.Canary >= s.Want { // its slot was scaled away
+		r.Canary, r.SettleUntil = 0, time.Time{}
+	}
+	for slot := range s.Want {
+		if s.Slots[slot].GaveUp {
+			s.abort(fmt.Sprintf("slot %d was given up", slot))
+			return
+		}
+	}
+	canary := s.ServingIn(r.Canary)
+	if !r.Committed && due(r.SettleUntil, s.now) && canary != nil && canary.Gen == r.To {
+		r.Committed = true
+		s.emit(Announce{News: NewsCommitted, Worker: canary.ID, Slot: r.Canary, Op: r.Op})
+	}
+	if !r.Committed && s.Want == 0 {
+		r.Committed = true
+	}
+}
+
+func (s *step) finish() {
+	r := s.Rollout
+	if r == nil || !r.Committed {
+		return
+	}
+	for slot := range s.Want {
+		if s.ServingIn(slot) == nil {
+			return
+		}
+	}
+	for i := range s.Workers {
+		if w := &s.Workers[i]; !w.Leaving() && w.Gen != r.To {
+			return
+		}
+	}
+	s.Gen, s.Rollout = r.To, nil
+	s.emit(Announce{News: NewsReloaded, Slot: NoSlot, Op: r.Op})
+}
+
+// target is the generation that a slot (or NoSlot: the spares) shall have now.
+func (s *step) target(slot int) Generation {
+	if r := s.Rollout; r != nil && (r.Committed || slot == r.Canary) {
+		return r.To
+	}
+	return s.Gen
+}
+
+// trying tells whether the slot holds a canary beside its old worker, which must not be touched.
+func (s *step) trying(slot int) bool {
+	return s.Rollout != nil && !s.Rollout.Committed && slot == s.Rollout.Canary
+}
+
+// retireAt spreads the draining of a reload's old workers over the window.
+func (s *step) retireAt() time.Time {
+	if s.Rollout == nil || s.Policy.RetireOver <= 0 {
+		return s.now
+	}
+	waiting := 1
+	for i := range s.Workers {
+		if !s.Workers[i].DrainAt.IsZero() {
+			waiting++
+		}
+	}
+	share := s.Policy.RetireOver / time.Duration(max(s.Want, 1))
+	return s.now.Add(s.jitter(share * time.Duration(waiting)))
+}

@@ -1,0 +1,185 @@
+package lifecycle
+
+import "time"
+
+// WorkerID names one process for ever: it is never reused within an app.
+type WorkerID uint64
+
+// Generation counts the versions of an app's spec, from 1.
+type Generation uint64
+
+// NoSlot is the slot of a spare.
+const NoSlot = -1
+
+// Phase is where a worker stands in its life.
+type Phase string
+
+// The phases of a worker. An exit removes it.
+const (
+	Starting Phase = "starting" // spawned or about to be, not yet serving
+	Waiting  Phase = "waiting"  // a booted spare
+	Serving  Phase = "serving"
+	Draining Phase = "draining" // on its way out, may finish what it has
+	Killing  Phase = "killing"  // SIGKILL was sent
+)
+
+// Reason says why a worker is on its way out.
+type Reason string
+
+// The reasons for which a worker leaves. All but Died, TimedOut and Hung mean that its exit is no failure.
+const (
+	ReasonNone       Reason = ""
+	ReasonStop       Reason = "stop"       // the app stops
+	ReasonScale      Reason = "scale"      // its slot goes
+	ReasonSuperseded Reason = "superseded" // a newer worker serves in its slot
+	ReasonAbandoned  Reason = "abandoned"  // its generation was given up before it was committed
+	ReasonDying      Reason = "dying"      // it said so itself
+	ReasonTimedOut   Reason = "not ready"  // it was not ready within the start timeout
+	ReasonHung       Reason = "hung"       // it served nobody for the hang timeout
+)
+
+// Policy is what the app's owner chose. Zero fields take the defaults of WithDefaults.
+type Policy struct {
+	StartTimeout time.Duration `json:"start_timeout"` // from spawn to ready
+	StopTimeout  time.Duration `json:"stop_timeout"`  // from drain to kill
+	MinUptime    time.Duration `json:"min_uptime"`    // a worker that lived this long after it was ready is replaced at once
+	BackoffMin   time.Duration `json:"backoff_min"`   // first delay after a failure
+	BackoffMax   time.Duration `json:"backoff_max"`   // ceiling
+	MaxStarting  int           `json:"max_starting"`  // boots at the same time
+	GiveUpAfter  int           `json:"give_up_after"` // consecutive failures of a slot at which it is given up; zero: never
+	Surge        int           `json:"surge"`         // workers above the wanted number during a reload
+	Spares       int           `json:"spares"`
+	Settle       time.Duration `json:"settle"`       // how long a canary serves before its generation is committed
+	RetireOver   time.Duration `json:"retire_over"`  // window over which a reload spreads the draining of old workers
+	HangTimeout  time.Duration `json:"hang_timeout"` // zero: a blocked worker is never killed
+	Failures     int           `json:"failures"`     // failures per slot within Window past which the whole app backs off
+	Window       time.Duration `json:"window"`
+}
+
+// Defaults of a Policy.
+const (
+	DefaultStartTimeout = 30 * time.Second
+	DefaultStopTimeout  = 10 * time.Second
+	DefaultMinUptime    = time.Second
+	DefaultBackoffMin   = 100 * time.Millisecond
+	DefaultBackoffMax   = 15 * time.Second
+	DefaultFailures     = 10
+	DefaultWindow       = 30 * time.Second
+	crashLoopFailures   = 5 // consecutive failures at which a slot is called crash-looping
+	rollFailures        = 3 // failed boots of a committed generation in one slot that end its reload
+)
+
+// WithDefaults returns p with its zero fields filled in.
+func (p Policy) WithDefaults() Policy {
+	set := func(d *time.Duration, v time.Duration) {
+		if *d <= 0 {
+			*d = v
+		}
+	}
+	set(&p.StartTimeout, DefaultStartTimeout)
+	set(&p.StopTimeout, DefaultStopTimeout)
+	set(&p.MinUptime, DefaultMinUptime)
+	set(&p.BackoffMin, DefaultBackoffMin)
+	set(&p.BackoffMax, DefaultBackoffMax)
+	set(&p.Window, DefaultWindow)
+	p.BackoffMax = max(p.BackoffMax, p.BackoffMin)
+	p.MaxStarting = max(p.MaxStarting, 1)
+	p.Surge = max(p.Surge, 1)
+	p.Spares = max(p.Spares, 0)
+	if p.Failures <= 0 {
+		p.Failures = DefaultFailures
+	}
+	return p
+}
+
+// Worker is one process, from the decision to spawn it to its exit.
+type Worker struct {
+	ID        WorkerID   `json:"id"`
+	Slot      int        `json:"slot"` // NoSlot: a spare
+	Gen       Generation `json:"gen"`
+	Phase     Phase      `json:"phase"`
+	Reason    Reason     `json:"reason,omitempty"`
+	Spawned   bool       `json:"spawned,omitempty"` // its process exists
+	Served    bool       `json:"served,omitempty"`  // it was ready once
+	Promoted  bool       `json:"promoted,omitempty"`
+	ReadyAt   time.Time  `json:"ready_at,omitzero"`
+	StartBy   time.Time  `json:"start_by,omitzero"`    // must be ready
+	StableAt  time.Time  `json:"stable_at,omitzero"`   // its slot's failures are forgiven
+	DrainAt   time.Time  `json:"drain_at,omitzero"`    // is told to drain, a successor serves already
+	TermAt    time.Time  `json:"term_at,omitzero"`     // a drain by message is followed by the stop signal
+	KillAt    time.Time  `json:"kill_at,omitzero"`     // is killed
+	HungAt    time.Time  `json:"hung_at,omitzero"`     // is called hung if it is still blocked
+	RecycleAs string     `json:"recycle_as,omitempty"` // why it shall be replaced by a fresh one
+	Urgent    bool       `json:"urgent,omitempty"`     // does not wait for the recycling token
+}
+
+// Leaving tells whether the worker is on its way out.
+func (w *Worker) Leaving() bool { return w.Phase == Draining || w.Phase == Killing }
+
+// Slot is a stable seat: what outlives its occupants.
+type Slot struct {
+	Failures  int       `json:"failures,omitempty"` // consecutive
+	NextSpawn time.Time `json:"next_spawn,omitzero"`
+	Respawns  int       `json:"respawns,omitempty"`
+	GaveUp    bool      `json:"gave_up,omitempty"`
+}
+
+// State is everything that the core knows about an app. It is plain data: a copy through JSON is the same state.
+type State struct {
+	Policy   Policy     `json:"policy"`
+	Want     int        `json:"want"`     // slots that shall be served
+	Gen      Generation `json:"gen"`      // the last good generation
+	LastGen  Generation `json:"last_gen"` // the highest ever given
+	NextID   WorkerID   `json:"next_id"`
+	Slots    []Slot     `json:"slots"`   // may be more than Want while the last ones empty
+	Workers  []Worker   `json:"workers"` // by ID, ascending
+	Stopping bool       `json:"stopping,omitempty"`
+	Ended    bool       `json:"ended,omitempty"` // Stopped or AppGaveUp was announced
+	Rollout  *Rollout   `json:"rollout,omitempty"`
+	Recycled WorkerID   `json:"recycled,omitempty"` // the worker that holds the recycling token
+	Seed     uint64     `json:"seed"`               // of the jitter
+	Wake     time.Time  `json:"wake,omitzero"`      // when the plan may have more to do although nothing happens
+
+	Intensity   float64   `json:"intensity,omitempty"` // failures of the whole app, decaying over Policy.Window
+	IntensityAt time.Time `json:"intensity_at,omitzero"`
+	HoldUntil   time.Time `json:"hold_until,omitzero"` // no slot that failed is served before
+	SpareNext   time.Time `json:"spare_next,omitzero"`
+	SpareFailed int       `json:"spare_failed,omitempty"`
+}
+
+// New returns the state of an app with want slots and no workers. The first Step starts them.
+func New(p Policy, want int, seed uint64) *State {
+	return &State{
+		Policy: p.WithDefaults(), Want: want, Gen: 1, LastGen: 1, NextID: 1, Slots: make([]Slot, want), Seed: seed | 1,
+	}
+}
+
+// Worker returns the worker with that ID, or nil.
+func (s *State) Worker(id WorkerID) *Worker {
+	for i := range s.Workers {
+		if s.Workers[i].ID == id {
+			return &s.Workers[i]
+		}
+	}
+	return nil
+}
+
+// ServingIn returns the newest serving worker of a slot, or nil.
+func (s *State) ServingIn(slot int) *Worker {
+	for i := len(s.Workers) - 1; i >= 0; i-- {
+		if w := &s.Workers[i]; w.Slot == slot && w.Phase == Serving {
+			return w
+		}
+	}
+	return nil
+}
+
+// AllServing tells whether every wanted slot has a serving worker.
+func (s *State) AllServing() bool {
+	for slot := range s.Want {
+		if s.ServingIn(slot) == nil {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,226 @@
+package lifecycle
+
+import (
+	"fmt"
+	"slices"
+	"time"
+)
+
+// step is one call of Step: the state, the moment and the effects so far.
+type step struct {
+	*State
+	now     time.Time
+	effects []Effect
+}
+
+// Step applies ev at now and returns the effects to carry out, in order. Events about workers that have exited are ignored.
+func (s *State) Step(now time.Time, ev Event) []Effect {
+	st := &step{State: s, now: now}
+	if s.Ended {
+		st.tooLate(ev)
+		return st.effects
+	}
+	wasServing := len(s.Workers) > 0 && s.AllServing()
+	st.apply(ev)
+	st.plan()
+	st.wake()
+	if !wasServing && !s.Stopping && s.Want > 0 && s.AllServing() {
+		st.emit(Announce{News: NewsServing, Slot: NoSlot})
+	}
+	return st.effects
+}
+
+func (s *step) emit(e Effect) { s.effects = append(s.effects, e) }
+
+// tooLate answers what asks for an answer when the app is over.
+func (s *step) tooLate(ev Event) {
+	s.Wake = time.Time{}
+	if ev, ok := ev.(Reload); ok {
+		s.emit(Announce{News: NewsReloadFailed, Slot: NoSlot, Op: ev.Op, Why: "the app has ended"})
+	}
+}
+
+func (s *step) apply(ev Event) {
+	switch ev := ev.(type) {
+	case Tick:
+	case Scale:
+		s.scale(ev.Want)
+	case Reload:
+		s.reload(ev.Op)
+	case Stop:
+		s.stop(ev.Now)
+	case Spawned:
+		s.with(ev.Worker, s.spawned)
+	case SpawnFailed:
+		s.with(ev.Worker, func(w *Worker) { s.gone(w, ev.Why) })
+	case Ready:
+		s.with(ev.Worker, s.ready)
+	case Dying:
+		s.with(ev.Worker, s.dying)
+	case Blocked:
+		s.with(ev.Worker, func(w *Worker) { s.blocked(w, ev.Is) })
+	case Extend:
+		s.with(ev.Worker, func(w *Worker) { s.extend(w, ev.For) })
+	case Recycle:
+		s.with(ev.Worker, func(w *Worker) { w.recycle(ev) })
+	case Unhealthy:
+		s.with(ev.Worker, func(w *Worker) { s.unhealthy(w, ev.Why) })
+	case Exited:
+		s.with(ev.Worker, func(w *Worker) { s.gone(w, ev.Why) })
+	default:
+		panic(fmt.Sprintf("lifecycle: unknown event %T", ev))
+	}
+}
+
+func (s *step) with(id WorkerID, f func(*Worker)) {
+	if w := s.Worker(id); w != nil {
+		f(w)
+	}
+}
+
+func (s *step) scale(want int) {
+	if s.Stopping || want < 0 {
+		return
+	}
+	for len(s.Slots) < want {
+		s.Slots = append(s.Slots, Slot{})
+		s.emit(OpenSlot{Slot: len(s.Slots) - 1})
+	}
+	s.Want = want
+}
+
+func (s *step) stop(now bool) {
+	if !s.Stopping {
+		s.Stopping = true
+		s.abort("the app is being stopped")
+	}
+	for i := range s.Workers {
+		w := &s.Workers[i]
+		s.leave(w, ReasonStop)
+		w.KillAt = earliest(w.KillAt, s.now.Add(s.Policy.StopTimeout))
+		if now {
+			w.KillAt = s.now
+		}
+	}
+}
+
+func (s *step) spawned(w *Worker) {
+	w.Spawned = true
+	if w.Leaving() {
+		w.KillAt = s.now // it never served anybody
+		return
+	}
+	w.StartBy = s.now.Add(s.Policy.StartTimeout)
+}
+
+func (s *step) ready(w *Worker) {
+	if w.Phase != Starting {
+		return
+	}
+	w.StartBy = time.Time{}
+	w.Spawned = true
+	if w.Slot == NoSlot {
+		w.Phase, w.ReadyAt, s.SpareFailed = Waiting, s.now, 0
+		return
+	}
+	w.Phase, w.Served, w.ReadyAt = Serving, true, s.now
+	w.StableAt = s.now.Add(s.Policy.MinUptime)
+	s.emit(Announce{News: NewsReady, Worker: w.ID, Slot: w.Slot})
+	s.canaryReady(w)
+}
+
+func (s *step) dying(w *Worker) {
+	if w.Leaving() {
+		return
+	}
+	w.Phase, w.Reason = Draining, ReasonDying
+	w.StartBy, w.DrainAt, w.HungAt, w.StableAt = time.Time{}, time.Time{}, time.Time{}, time.Time{}
+	s.setDeadlines(w)
+	s.emit(Announce{News: NewsDying, Worker: w.ID, Slot: w.Slot})
+	s.generationFailed(w, "it said that it is dying")
+}
+
+func (s *step) blocked(w *Worker, is bool) {
+	switch {
+	case !is:
+		w.HungAt = time.Time{}
+	case w.HungAt.IsZero() && w.Phase == Serving && s.Policy.HangTimeout > 0:
+		w.HungAt = s.now.Add(s.Policy.HangTimeout)
+	}
+}
+
+func (s *step) extend(w *Worker, d time.Duration) {
+	to := s.now.Add(d)
+	for _, at := range []*time.Time{&w.StartBy, &w.TermAt, &w.KillAt} {
+		if !at.IsZero() && at.Before(to) && w.Phase != Killing {
+			*at = to
+		}
+	}
+}
+
+func (w *Worker) recycle(ev Recycle) {
+	if w.Phase == Serving {
+		w.RecycleAs, w.Urgent = ev.Why, w.Urgent || ev.Hard
+	}
+}
+
+func (s *step) unhealthy(w *Worker, why string) {
+	if w.Leaving() {
+		return
+	}
+	s.generationFailed(w, why)
+	if !w.Leaving() && s.Rollout == nil {
+		s.leave(w, ReasonHung)
+	}
+}
+
+// leave sends a worker on its way out. One that never served has nothing to drain.
+func (s *step) leave(w *Worker, why Reason) {
+	if w.Leaving() {
+		return
+	}
+	served := w.Phase == Serving
+	w.Phase, w.Reason = Draining, why
+	w.StartBy, w.DrainAt, w.HungAt, w.StableAt = time.Time{}, time.Time{}, time.Time{}, time.Time{}
+	s.setDeadlines(w)
+	switch {
+	case !w.Spawned: // the process is on its way; Spawned finds the mark
+	case served && why != ReasonHung:
+		s.emit(Drain{Worker: w.ID})
+	case why == ReasonHung:
+		s.emit(Inspect{Worker: w.ID})
+	default:
+		w.TermAt = time.Time{}
+		s.emit(Terminate{Worker: w.ID})
+	}
+}
+
+// setDeadlines gives a leaving worker the stop timeout, and the stop signal shortly before its end in case it was asked by message.
+func (s *step) setDeadlines(w *Worker) {
+	total := s.Policy.StopTimeout
+	w.KillAt = s.now.Add(total)
+	w.TermAt = w.KillAt.Add(-min(2*time.Second, total/4))
+}
+
+// gone removes a worker whose process does not exist (any more), and judges what that means for its slot.
+func (s *step) gone(w *Worker, why string) {
+	died := *w
+	s.Workers = slices.DeleteFunc(s.Workers, func(o Worker) bool { return o.ID == died.ID })
+	if s.Recycled == died.ID {
+		s.Recycled = 0
+	}
+	verdict := s.judge(&died, why)
+	s.emit(verdict)
+	if verdict.News == NewsFailed {
+		s.generationFailed(&died, why)
+	}
+}
+
+func earliest(a, b time.Time) time.Time {
+	if a.IsZero() || b.Before(a) {
+		return b
+	}
+	return a
+}
+
+func due(at, now time.Time) bool { return !at.IsZero() && !now.Before(at) }
