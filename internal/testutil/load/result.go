@@ -97,7 +97,7 @@ func newResult() *Result {
 // merge adds what another client saw.
 func (r *Result) merge(o *Result) {
 	r.Requests += o.Requests
-	for k := OK; k < Other; k++ {
+	for k := range Other {
 		*r.count(k) += *o.count(k)
 	}
 	r.Connections += o.Connections

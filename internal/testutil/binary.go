@@ -1,0 +1,57 @@
+package testutil
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync"
+	"syscall"
+	"testing"
+)
+
+// Muster returns the path of the muster binary: $MUSTER_BIN, else one that is built here, once per test binary, without the race
+// detector. The build goes to .cache/test, under a lock that the test binaries of other packages take as well.
+func Muster(t testing.TB) string {
+	t.Helper()
+	if path := os.Getenv("MUSTER_BIN"); path != "" {
+		return path
+	}
+	path, err := buildOnce()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+var buildOnce = sync.OnceValues(func() (string, error) {
+	dir := filepath.Join(Root(), ".cache", "test")
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return "", fmt.Errorf("build muster: %w", err)
+	}
+	unlock, err := lockFile(filepath.Join(dir, "lock"))
+	if err != nil {
+		return "", fmt.Errorf("build muster: %w", err)
+	}
+	defer unlock()
+	path := filepath.Join(dir, "muster")
+	cmd := exec.Command("go", "build", "-o", path, "./cmd/muster")
+	cmd.Dir = Root()
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("build muster: %w\n%s", err, out)
+	}
+	return path, nil
+})
+
+// lockFile holds an exclusive lock on path until unlock is called or the process ends.
+func lockFile(path string) (unlock func(), err error) {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o644)
+	if err != nil {
+		return nil, err
+	}
+	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX); err != nil {
+		_ = f.Close()
+		return nil, err
+	}
+	return func() { _ = f.Close() }, nil
+}
