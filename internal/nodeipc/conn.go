@@ -31,6 +31,9 @@ type Options struct {
 	// Adopted says that another process talked on this channel before and left no State. The rest of a record that it read in part is
 	// skipped, and so are acknowledgements for what it sent.
 	Adopted bool
+
+	// State is what Detach returned for this channel. The Conn owns the descriptors in it; FirstSeq and Adopted are of no account with it.
+	State *State
 }
 
 func (o Options) withDefaults() Options {
@@ -39,6 +42,12 @@ func (o Options) withDefaults() Options {
 	o.MaxHandles = orDefault(o.MaxHandles, DefaultMaxHandles)
 	o.FirstSeq = orDefault(o.FirstSeq, 1)
 	return o
+}
+
+func (o Options) release() {
+	if o.State != nil {
+		o.State.Release()
+	}
 }
 
 func orDefault[T int | int64](v, def T) T {
@@ -85,11 +94,16 @@ func Pair(opts Options) (*Conn, int, error) {
 	return c, ends[1], nil
 }
 
-// New makes a Conn of the master's end of a channel. It owns fd from here on, also when it returns an error.
+// New makes a Conn of the master's end of a channel. It owns fd and the descriptors of opts.State from here on, also when it returns an
+// error.
 func New(fd int, opts Options) (*Conn, error) {
 	c, err := open(fd, opts.withDefaults())
 	if err != nil {
+		opts.release()
 		return nil, err
+	}
+	if opts.State != nil {
+		c.restore(opts.State)
 	}
 	go c.write()
 	return c, nil

@@ -1,6 +1,9 @@
 package nodeipc
 
-import "sync"
+import (
+	"maps"
+	"sync"
+)
 
 // listeners remembers the keys that the worker uses: it would crash on a second one of the same name.
 type listeners struct {
@@ -46,4 +49,10 @@ func (l *listeners) answering(listening Query) string {
 		}
 	}
 	return ""
+}
+
+func (l *listeners) all() map[string]Query {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return maps.Clone(l.byKey)
 }

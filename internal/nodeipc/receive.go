@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -21,28 +22,28 @@ func (c *Conn) Receive() (Event, error) {
 		if c.end != nil {
 			return nil, c.end
 		}
-		if ev := c.step(); ev != nil {
+		ev, err := c.step()
+		switch {
+		case errors.Is(err, os.ErrDeadlineExceeded): // Detach
+			return nil, ErrClosed
+		case err != nil:
+			c.finish(err)
+		case ev != nil:
 			return ev, nil
 		}
 	}
 }
 
 // step takes one record, or reads more.
-func (c *Conn) step() Event {
+func (c *Conn) step() (Event, error) {
 	record, ok, err := c.in.record()
-	if err == nil && !ok {
-		err = c.fill()
+	switch {
+	case err != nil:
+		return nil, err
+	case ok:
+		return c.dispatch(record)
 	}
-	if err == nil && ok {
-		var ev Event
-		if ev, err = c.dispatch(record); err == nil {
-			return ev
-		}
-	}
-	if err != nil {
-		c.finish(err)
-	}
-	return nil
+	return nil, c.fill()
 }
 
 // fill waits for bytes and takes them in.
@@ -56,6 +57,8 @@ func (c *Conn) fill() error {
 		return !errors.Is(got, unix.EAGAIN)
 	})
 	switch {
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return err
 	case err != nil:
 		return ErrClosed
 	case errors.Is(got, unix.ECONNRESET): // the worker died with our records unread
