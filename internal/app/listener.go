@@ -77,18 +77,32 @@ func parseUnix(file string) (Listener, *Error) {
 	if rest, ok := strings.CutPrefix(file, "//"); ok && strings.HasPrefix(rest, "/") {
 		file = rest
 	}
-	l := Listener{Network: "unix", Path: path.Clean(file)}
+	l := Listener{Network: "unix", Path: cleanPath(file)}
 	switch {
 	case file == "":
 		return l, &Error{Reason: "the path of the socket is missing", Hint: "write unix:/run/x.sock"}
 	case file[0] == '@':
 		return l, &Error{Reason: "abstract sockets are not supported", Hint: "write the path of a file, as unix:/run/x.sock"}
-	case strings.HasSuffix(file, "/") || l.Path == "." || l.Path == ".." || strings.HasSuffix(l.Path, "/.."):
+	case namesDirectory(file):
 		return l, &Error{Reason: "the path of the socket names a directory", Hint: "write the path of a file, as unix:/run/x.sock"}
 	case strings.ContainsRune(file, 0):
 		return l, &Error{Reason: "the path of the socket holds a NUL"}
 	}
 	return l, checkPathLength(l)
+}
+
+// cleanPath keeps a file whose name begins with @ apart from an abstract socket.
+func cleanPath(file string) string {
+	clean := path.Clean(file)
+	if clean[0] == '@' {
+		return "./" + clean
+	}
+	return clean
+}
+
+func namesDirectory(file string) bool {
+	last := file[strings.LastIndexByte(file, '/')+1:]
+	return last == "" || last == "." || last == ".."
 }
 
 func checkPathLength(l Listener) *Error {

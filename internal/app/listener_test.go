@@ -191,7 +191,7 @@ func TestAppIn(t *testing.T) {
 }
 
 func FuzzParseListener(f *testing.F) {
-	for _, seed := range []string{":3000", "3000", "[::1]:3000", "tcp6://localhost:1", "unix:/run/x.sock", "web=udp://:53", "a=b=c", "unix:a=b", "[fe80::1%a]:1", "", "tcp://"} {
+	for _, seed := range []string{":3000", "3000", "[::1]:3000", "tcp6://localhost:1", "unix:/run/x.sock", "web=udp://:53", "a=b=c", "unix:a=b", "unix://.", "unix:./@", "[fe80::1%a]:1", "", "tcp://"} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
