@@ -10,17 +10,20 @@ import (
 // variables that end in a number are not listed; CleanEnv knows them. CREDENTIALS_DIRECTORY is not among them: what it names is
 // meant for the whole service.
 var Inherited = []string{
-	"LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES", "LISTEN_PIDFDID", // systemd: sockets
-	"NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "FDSTORE", // systemd: state
-	"MAINPID", "MANAGERPID", "MANAGERPIDFDID", "SYSTEMD_EXEC_PID", "INVOCATION_ID", // systemd: who is who
-	"JOURNAL_STREAM", "MEMORY_PRESSURE_WATCH", "MEMORY_PRESSURE_WRITE", // systemd: this process's output and cgroup
-	"NODE_CHANNEL_FD", "NODE_CHANNEL_SERIALIZATION_MODE", "NODE_UNIQUE_ID", // Node: child_process and cluster
-	"MUSTER_SPARE",                            // a muster above us
-	"EINHORN_MASTER_PID", "EINHORN_SOCK_PATH", // Einhorn
-	"EINHORN_SOCK_FD", "EINHORN_FD_COUNT", "EINHORN_FDS", // Einhorn
-	"EINHORN_CHILD_INDEX",                              // Einhorn
-	"SERVER_STARTER_PORT", "SERVER_STARTER_GENERATION", // Server::Starter
-	"GUNICORN_FD", "GUNICORN_PID", "UNICORN_FD", "UWSGI_EMPEROR_FD", "FPM_SOCKETS", // servers that replace themselves
+	// systemd: sockets, state, who is who, output and memory of this very process
+	"LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES", "LISTEN_PIDFDID",
+	"NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "FDSTORE",
+	"MAINPID", "MAINPIDFDID", "MANAGERPID", "MANAGERPIDFDID", "SYSTEMD_EXEC_PID", "INVOCATION_ID",
+	"JOURNAL_STREAM", "MEMORY_PRESSURE_WATCH", "MEMORY_PRESSURE_WRITE",
+	// Node: child_process and cluster
+	"NODE_CHANNEL_FD", "NODE_CHANNEL_SERIALIZATION_MODE", "NODE_UNIQUE_ID",
+	// another muster
+	"MUSTER_SPARE",
+	// Einhorn and Server::Starter
+	"EINHORN_MASTER_PID", "EINHORN_SOCK_PATH", "EINHORN_SOCK_FD", "EINHORN_FD_COUNT", "EINHORN_FDS", "EINHORN_CHILD_INDEX",
+	"SERVER_STARTER_PORT", "SERVER_STARTER_GENERATION",
+	// servers that replace themselves
+	"GUNICORN_FD", "GUNICORN_PID", "UNICORN_FD", "UWSGI_EMPEROR_FD", "FPM_SOCKETS",
 }
 
 // numbered are the families of such variables whose names go on with a number.

@@ -1,0 +1,62 @@
+package logs
+
+import (
+	"errors"
+	"io"
+	"os"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// Sink merges the lines of many sources into one stream; lines never interleave within a line.
+//
+// The writer may block: then those who write to the sink wait, and nobody else. When the writer fails, lines are lost but writers
+// go on, so no worker is killed or blocked because nobody reads. After EPIPE the sink writes no more. Go ends the process on EPIPE
+// from fd 1 or 2 unless the program takes SIGPIPE by signal.Notify; whoever writes a sink to those must do so.
+type Sink struct {
+	format  Format
+	color   bool
+	width   int
+	onError func(error)
+	now     func() time.Time
+
+	mu      sync.Mutex
+	w       io.Writer // not closed by the sink
+	failing bool      // OnError has been told
+	gone    error     // EPIPE: nobody will ever read again
+}
+
+// NewSink returns a sink that writes to w, in pieces of whole lines. The caller closes w when nobody writes to the sink any more.
+func NewSink(w io.Writer, o Options) *Sink {
+	return &Sink{
+		format: o.Format, color: o.colored(w, os.Getenv), width: o.width(), onError: o.OnError,
+		now: time.Now, w: w,
+	}
+}
+
+// Write passes p, which must be whole lines, to the writer at once. It is how a handler shares the stream with the workers.
+func (s *Sink) Write(p []byte) (int, error) {
+	n, err, report := s.write(p)
+	if report && s.onError != nil {
+		s.onError(err)
+	}
+	return n, err
+}
+
+func (s *Sink) write(p []byte) (n int, err error, report bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.gone != nil {
+		return 0, s.gone, false
+	}
+	n, err = s.w.Write(p)
+	if errors.Is(err, syscall.EPIPE) {
+		s.gone = err
+	}
+	report = err != nil && !s.failing
+	s.failing = err != nil
+	return n, err, report
+}
+
+func (s *Sink) encoder(src Source) encoder { return newEncoder(src, s.format, s.width, s.color) }
