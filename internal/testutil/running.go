@@ -186,6 +186,16 @@ func (r *Running) within(d time.Duration) bool {
 	case <-r.exited:
 		return true
 	case <-timeout.C:
+		return r.ended()
+	}
+}
+
+// ended tells whether the process has been waited for.
+func (r *Running) ended() bool {
+	select {
+	case <-r.exited:
+		return true
+	default:
 		return false
 	}
 }
@@ -208,7 +218,7 @@ func (r *Running) drain() {
 }
 
 func (r *Running) cleanup() {
-	if !r.within(0) {
+	if !r.ended() {
 		_ = syscall.Kill(-r.Pid(), syscall.SIGKILL)
 		<-r.exited
 	}
