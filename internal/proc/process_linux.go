@@ -1,0 +1,202 @@
+package proc
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/musterd/muster/internal/stage"
+)
+
+// Process is a running process, held by a pidfd. Its owner calls Wait once and
+// Close after that; the other methods may be called from any goroutine.
+type Process struct {
+	// Warnings are the wishes of the document that the system refused.
+	Warnings []stage.Report
+
+	pid   int
+	token string
+	child bool // ours to reap
+	guard *Guard
+	file  *os.File // the pidfd; Close closes it
+	fd    int      // its number
+
+	mu     sync.Mutex // a group is signalled, or its leader reaped
+	reaped bool
+}
+
+func newProcess(pid, pidfd int, token string) (*Process, error) {
+	file, err := newPidfd(pidfd)
+	if err != nil {
+		return nil, err
+	}
+	return &Process{pid: pid, token: token, file: file, fd: pidfd}, nil
+}
+
+// Adopt takes over the process that h describes, and h.PIDFD with it unless an
+// error is returned. After an execve of the master such a process still is its
+// child and Wait tells its exit in full; otherwise somebody else reaps it, and
+// Wait tells the exit only where the kernel does.
+func Adopt(h Handle) (*Process, error) {
+	pidfd, err := h.open()
+	if err != nil {
+		return nil, fmt.Errorf("adopt process %d: %w", h.PID, err)
+	}
+	p, err := newProcess(h.PID, pidfd, h.Token)
+	if err != nil {
+		if pidfd != h.PIDFD {
+			unix.Close(pidfd)
+		}
+		return nil, fmt.Errorf("adopt process %d: %w", h.PID, err)
+	}
+	if _, err := waitid(unix.P_PIDFD, pidfd, unix.WEXITED|unix.WNOHANG|unix.WNOWAIT, nil); err == nil {
+		p.child = true
+		children.adopt(h.PID)
+	}
+	return p, nil
+}
+
+// open gives the handle's pidfd, or opens one if the pid still means the process
+// that was born then.
+func (h Handle) open() (int, error) {
+	if h.PIDFD >= 0 {
+		return h.PIDFD, nil
+	}
+	fd, err := unix.PidfdOpen(h.PID, 0)
+	if err != nil {
+		return -1, err
+	}
+	born, err := system.born(h.PID)
+	if err == nil && (h.Born == "" || born != h.Born) {
+		err = os.ErrProcessDone
+	}
+	if err != nil {
+		unix.Close(fd)
+		return -1, err
+	}
+	return fd, nil
+}
+
+// Handle describes the process for [Adopt]. The pidfd in it is borrowed.
+func (p *Process) Handle() Handle {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	h := Handle{PID: p.pid, PIDFD: p.fd, Token: p.token}
+	if !p.reaped {
+		h.Born, _ = system.born(p.pid)
+	}
+	return h
+}
+
+// PID is the process's number, for people and for LISTEN_PID; use the methods to
+// signal it.
+func (p *Process) PID() int { return p.pid }
+
+// PIDFD is borrowed: it is open until Close.
+func (p *Process) PIDFD() int { return p.fd }
+
+// Child reports whether the process is ours to reap.
+func (p *Process) Child() bool { return p.child }
+
+// Signal signals the process itself. It returns [os.ErrProcessDone] once the
+// process has ended.
+func (p *Process) Signal(sig unix.Signal) error {
+	return gone(control(p.file, func(fd int) error {
+		if ended(fd) {
+			return os.ErrProcessDone
+		}
+		return unix.PidfdSendSignal(fd, sig, nil, 0)
+	}))
+}
+
+// SignalGroup signals the process group that the process leads. It returns
+// [os.ErrProcessDone] when nobody is left in it, and on Linux before 6.9 also
+// when the leader was reaped.
+func (p *Process) SignalGroup(sig unix.Signal) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return gone(control(p.file, func(fd int) error { return signalGroup(fd, p.pid, sig) }))
+}
+
+func gone(err error) error {
+	if errors.Is(err, unix.ESRCH) || errors.Is(err, os.ErrClosed) {
+		return os.ErrProcessDone
+	}
+	return err
+}
+
+// Wait blocks, without a thread, until the process has ended. Then it kills what
+// is left of its group and of its tree, reaps it and tells how it ended. To be
+// called once.
+func (p *Process) Wait() Exit {
+	if err := await(p.file, ended); err != nil {
+		return Exit{}
+	}
+	p.killRest()
+	exit := p.reap()
+	if p.guard != nil {
+		p.guard.forget(p)
+	}
+	return exit
+}
+
+// killRest runs while the zombie still holds its pid, and so the numbers of its
+// group and session.
+func (p *Process) killRest() {
+	_ = p.SignalGroup(unix.SIGKILL)
+	killStrays(orphans, mark{session: p.pid, token: p.token})
+}
+
+func (p *Process) reap() Exit {
+	if !p.child {
+		return p.lateExit()
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.reaped = true
+	var exit Exit
+	err := control(p.file, func(fd int) error {
+		return children.reap(p.pid, func() (err error) {
+			exit, err = reapChild(unix.P_PIDFD, fd)
+			return err
+		})
+	})
+	if err != nil {
+		exit, _ = p.infoExit()
+	}
+	return exit
+}
+
+// reapGrace is how long somebody else may take to reap an adopted process
+// before its exit counts as unknown.
+const reapGrace = time.Second
+
+// lateExit waits until the process's parent has reaped it: only then does the
+// kernel keep its exit with the pidfd.
+func (p *Process) lateExit() Exit {
+	exit, err := p.infoExit()
+	if err == nil || !errors.Is(err, errNotEnded) {
+		return exit
+	}
+	_ = p.file.SetReadDeadline(time.Now().Add(reapGrace))
+	_ = await(p.file, func(fd int) bool {
+		exit, err = infoExit(fd)
+		return err == nil || pollPidfd(fd)&unix.POLLHUP != 0
+	})
+	return exit
+}
+
+func (p *Process) infoExit() (exit Exit, err error) {
+	err = control(p.file, func(fd int) (err error) {
+		exit, err = infoExit(fd)
+		return err
+	})
+	return exit, err
+}
+
+// Close closes the pidfd; call it after Wait.
+func (p *Process) Close() error { return p.file.Close() }

@@ -1,0 +1,99 @@
+package proc
+
+import (
+	"bytes"
+	"errors"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+)
+
+// procFS is a proc(5) file system by its mount point.
+type procFS string
+
+const system procFS = "/proc"
+
+// stat is the part of /proc/pid/stat we use.
+type stat struct {
+	parent, session int
+	start           uint64 // clock ticks after boot
+}
+
+var errBadStat = errors.New("unexpected form of stat")
+
+func (fs procFS) path(pid int, name string) string {
+	return filepath.Join(string(fs), strconv.Itoa(pid), name)
+}
+
+func (fs procFS) stat(pid int) (stat, error) {
+	data, err := os.ReadFile(fs.path(pid, "stat"))
+	if err != nil {
+		return stat{}, err
+	}
+	return parseStat(string(data))
+}
+
+// parseStat skips the command's name, which may hold blanks and parentheses.
+func parseStat(line string) (stat, error) {
+	i := strings.LastIndexByte(line, ')')
+	if i < 0 {
+		return stat{}, errBadStat
+	}
+	const state, parent, session, start = 0, 1, 3, 19 // fields after the name
+	fields := strings.Fields(line[i+1:])
+	if len(fields) <= start {
+		return stat{}, errBadStat
+	}
+	var s stat
+	var errs [3]error
+	s.parent, errs[0] = strconv.Atoi(fields[parent])
+	s.session, errs[1] = strconv.Atoi(fields[session])
+	s.start, errs[2] = strconv.ParseUint(fields[start], 10, 64)
+	return s, errors.Join(errs[:]...)
+}
+
+// pids are all processes.
+func (fs procFS) pids() []int {
+	d, err := os.Open(string(fs))
+	if err != nil {
+		return nil
+	}
+	defer d.Close()
+	names, _ := d.Readdirnames(-1)
+	var pids []int
+	for _, name := range names {
+		if pid, err := strconv.Atoi(name); err == nil {
+			pids = append(pids, pid)
+		}
+	}
+	return pids
+}
+
+// carries reports whether the environment a process was started with holds
+// variable, "NAME=value". It is false where we may not look.
+func (fs procFS) carries(pid int, variable string) bool {
+	env, err := os.ReadFile(fs.path(pid, "environ"))
+	if err != nil {
+		return false
+	}
+	for kv := range bytes.SplitSeq(env, []byte{0}) {
+		if string(kv) == variable {
+			return true
+		}
+	}
+	return false
+}
+
+// born names the boot and the start of a process: a pid alone is soon another's.
+func (fs procFS) born(pid int) (string, error) {
+	boot, err := os.ReadFile(filepath.Join(string(fs), "sys/kernel/random/boot_id"))
+	if err != nil {
+		return "", err
+	}
+	s, err := fs.stat(pid)
+	if err != nil {
+		return "", err
+	}
+	return strings.TrimSpace(string(boot)) + ":" + strconv.FormatUint(s.start, 10), nil
+}
