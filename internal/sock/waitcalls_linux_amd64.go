@@ -1,0 +1,16 @@
+package sock
+
+import "golang.org/x/sys/unix"
+
+// waitCalls holds the system calls in which a process waits for a socket.
+var waitCalls = map[int]waitKind{
+	unix.SYS_ACCEPT:   waitFD,
+	unix.SYS_ACCEPT4:  waitFD,
+	unix.SYS_RECVFROM: waitFD,
+	unix.SYS_RECVMSG:  waitFD,
+	unix.SYS_RECVMMSG: waitFD,
+	unix.SYS_POLL:     waitPoll,
+	unix.SYS_PPOLL:    waitPoll,
+	unix.SYS_SELECT:   waitSelect,
+	unix.SYS_PSELECT6: waitSelect,
+}
