@@ -186,14 +186,34 @@ func send(path string, payload []byte, fds []int) error {
 	return write(conn, payload, fds)
 }
 
+// write goes through the raw connection because net.UnixConn passes no descriptors on a connected datagram socket, and only a
+// connected one is told when its manager has room again.
 func write(conn *net.UnixConn, payload []byte, fds []int) error {
 	if err := conn.SetWriteDeadline(time.Now().Add(sendTimeout)); err != nil {
+		return err
+	}
+	raw, err := conn.SyscallConn()
+	if err != nil {
 		return err
 	}
 	var control []byte
 	if len(fds) > 0 {
 		control = unix.UnixRights(fds...)
 	}
-	_, _, err := conn.WriteMsgUnix(payload, control, nil)
-	return err
+	var sendErr error
+	if err := raw.Write(func(fd uintptr) bool {
+		sendErr = sendmsg(int(fd), payload, control)
+		return !errors.Is(sendErr, unix.EAGAIN)
+	}); err != nil {
+		return err
+	}
+	return sendErr
+}
+
+func sendmsg(fd int, payload, control []byte) error {
+	for {
+		if err := unix.Sendmsg(fd, payload, control, nil, unix.MSG_NOSIGNAL); !errors.Is(err, unix.EINTR) {
+			return os.NewSyscallError("sendmsg", err)
+		}
+	}
 }
