@@ -17,13 +17,21 @@ func NodeVersions() []int { return []int{18, 20, 22, 24, 26} }
 // that version. Without one the test is skipped, or failed in CI.
 func Node(t testing.TB, major int) string {
 	t.Helper()
+	path := FindNode(major)
+	if path == "" {
+		missing(t, "node %d is missing: run tools/setup-node.sh", major)
+	}
+	return path
+}
+
+// FindNode is Node without a test: the path, or nothing.
+func FindNode(major int) string {
 	if path := fetchedNode(major); isExecutable(path) {
 		return path
 	}
 	if path, err := exec.LookPath("node"); err == nil && nodeMajor(path) == major {
 		return path
 	}
-	missing(t, "node %d is missing: run tools/setup-node.sh", major)
 	return ""
 }
 

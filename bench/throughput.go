@@ -1,0 +1,109 @@
+package main
+
+import (
+	"context"
+	"embed"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/musterd/muster/internal/testutil/load"
+)
+
+//go:embed js/*.js
+var programs embed.FS
+
+// contender is a way to run js/server.js.
+type contender struct {
+	name  string
+	start func(ctx context.Context, b *bench, addr string, env []string) (*server, error)
+}
+
+var contenders = []contender{
+	{"node, one process", startNode("server.js")},
+	{"node cluster, rr", startNode("cluster.js", "NODE_CLUSTER_SCHED_POLICY=rr")},
+	{"node cluster, none", startNode("cluster.js", "NODE_CLUSTER_SCHED_POLICY=none")},
+	{"muster run, slots", startRun("slots")},
+	{"muster run, shared", startRun("shared")},
+}
+
+// loadClients is the number of concurrent clients of the throughput loads.
+const loadClients = 16
+
+// throughput runs the same Node server in every way.
+func throughput(ctx context.Context, b *bench) ([]table, error) {
+	if err := b.writePrograms(); err != nil {
+		return nil, err
+	}
+	var names []string
+	for _, c := range contenders {
+		names = append(names, c.name)
+	}
+	t := newTable(fmt.Sprintf("%d workers, %d clients", b.workers, loadClients), []column{
+		{"kept connections, req/s", "%.0f"},
+		{"p99, ms", "%.1f"},
+		{"new connections, req/s", "%.0f"},
+		{"p99, ms", "%.1f"},
+		{"start to first answer, ms", "%.0f"},
+		{"PSS of the master, MB", "%.1f"},
+		{"failed", "%.0f"},
+	}, names...)
+	for range b.rounds {
+		for i, c := range contenders {
+			if err := b.measure(ctx, t.rows[i], c); err != nil {
+				return nil, fmt.Errorf("%s: %w", c.name, err)
+			}
+		}
+	}
+	return []table{t}, nil
+}
+
+func (b *bench) writePrograms() error {
+	for _, name := range []string{"server.js", "cluster.js"} {
+		code, err := programs.ReadFile("js/" + name)
+		if err != nil {
+			return err
+		}
+		if err := os.WriteFile(filepath.Join(b.dir, name), code, 0o600); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// measure runs one contender for one round.
+func (b *bench) measure(ctx context.Context, r *row, c contender) error {
+	port, err := freePort()
+	if err != nil {
+		return err
+	}
+	addr := fmt.Sprintf("127.0.0.1:%d", port)
+	s, err := c.start(ctx, b, addr, []string{fmt.Sprintf("PORT=%d", port), fmt.Sprintf("WORKERS=%d", b.workers)})
+	if err != nil {
+		return err
+	}
+	defer s.stop()
+	kept, err := load.Run(ctx, load.Options{Addr: addr, Clients: loadClients, Duration: b.time})
+	if err != nil {
+		return err
+	}
+	fresh, err := load.Run(ctx, load.Options{Addr: addr, Clients: loadClients, Duration: b.time, NewConnPerRequest: true})
+	if err != nil {
+		return err
+	}
+	r.add(kept.Rate(), milliseconds(kept.Latency.Quantile(.99)), fresh.Rate(), milliseconds(fresh.Latency.Quantile(.99)),
+		milliseconds(s.boot), pss(s.cmd.Process.Pid), float64(kept.Failed()+fresh.Failed()))
+	return ctx.Err()
+}
+
+func startNode(program string, more ...string) func(context.Context, *bench, string, []string) (*server, error) {
+	return func(ctx context.Context, b *bench, addr string, env []string) (*server, error) {
+		return start(ctx, b.dir, addr, append(env, more...), b.node, program)
+	}
+}
+
+func startRun(balance string) func(context.Context, *bench, string, []string) (*server, error) {
+	return func(ctx context.Context, b *bench, addr string, env []string) (*server, error) {
+		return b.startMuster(ctx, b.dir, addr, env, "--balance", balance, "server.js")
+	}
+}
