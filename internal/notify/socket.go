@@ -12,7 +12,7 @@ const MaxFDs = 253
 // cannot see.
 type Creds struct{ PID, UID, GID int }
 
-// Datagram is one received message with what came beside it.
+// Datagram is one received message with what came beside it. Of its copies only one may be closed.
 type Datagram struct {
 	Message Message
 	Creds   Creds

@@ -61,14 +61,15 @@ func listen(t *testing.T) *Socket {
 	return s
 }
 
-func receive(t *testing.T, s *Socket) Datagram {
+// receive returns the next datagram by reference, so that what the test has closed is not closed again.
+func receive(t *testing.T, s *Socket) *Datagram {
 	t.Helper()
 	d, err := s.Receive()
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { d.Close() })
-	return d
+	return &d
 }
 
 // command prepares a process that is killed with the test.
@@ -93,7 +94,7 @@ func TestReceiveFromProcess(t *testing.T) {
 	if out, err := cmd.CombinedOutput(); err != nil { // gone before we look: only the kernel can tell who it was
 		t.Fatalf("%v: %s", err, out)
 	}
-	want := Datagram{
+	want := &Datagram{
 		Message: Message{Ready: true, Status: "from afar", HasStatus: true},
 		Creds:   Creds{PID: cmd.Process.Pid, UID: os.Getuid(), GID: os.Getgid()},
 	}
