@@ -50,8 +50,9 @@ var rules = map[string]rule{
 	"internal/fdpass":   {modules: []string{sys}},
 	"internal/fdstore":  {own: []string{"internal/fdpass", "internal/notify", "internal/sock"}, modules: []string{sys}},
 	"internal/logs":     {modules: []string{sys, term}},
-	"internal/nodeipc":  {own: []string{"internal/fdpass", "internal/sock"}, modules: []string{sys}},
+	"internal/nodeipc":  {modules: []string{sys}},
 	"internal/proc":     {own: []string{"internal/fdpass", "internal/stage"}, modules: []string{sys}},
+	"internal/pulse":    {modules: []string{sys}},
 	"internal/sock":     {own: []string{"internal/app", "internal/fdpass"}, modules: []string{sys, ebpf}},
 	"internal/stage":    {own: []string{"internal/fdpass", "internal/notify"}, modules: []string{sys}},
 	"internal/stats":    {own: []string{"internal/proc", "internal/sock"}, modules: []string{sys}},
@@ -64,8 +65,8 @@ var rules = map[string]rule{
 	"internal/master": {
 		own: []string{
 			"api", "internal/app", "internal/command", "internal/cpus", "internal/envfile", "internal/fdpass", "internal/fdstore",
-			"internal/lifecycle", "internal/logs", "internal/nodeipc", "internal/notify", "internal/proc", "internal/sock",
-			"internal/stage", "internal/stats",
+			"internal/lifecycle", "internal/logs", "internal/nodeipc", "internal/notify", "internal/proc", "internal/pulse",
+			"internal/sock", "internal/stage", "internal/stats",
 		},
 		modules: []string{sys, xsync},
 	},
@@ -97,7 +98,7 @@ var never = []struct {
 	why  string
 }{
 	{
-		from: []string{"internal/nodeipc", "internal/sock", "internal/proc", "internal/stage", "internal/logs"},
+		from: []string{"internal/nodeipc", "internal/sock", "internal/proc", "internal/pulse", "internal/stage", "internal/logs"},
 		to:   []string{module + "/internal/master", module + "/internal/cli", module + "/internal/daemon"},
 		why:  "mechanisms do not know who uses them",
 	},
