@@ -24,10 +24,10 @@ var ErrSteered = errors.New("sockets are still in the map of an earlier steering
 //
 // It needs CAP_BPF. The methods are for one goroutine.
 type Steering struct {
-	slots   *ebpf.Map // slot → socket
-	buckets *ebpf.Map // bucket → slot
+	slots   *ebpf.Map     // slot → socket
+	buckets *ebpf.Map     // bucket → slot
 	program *ebpf.Program // nil after RestoreSteering: the group holds it
-	members []*Socket // borrowed
+	members []*Socket     // borrowed
 	weights []int
 	table   []int // what buckets holds
 }
