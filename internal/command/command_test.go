@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -47,6 +48,8 @@ func write(t *testing.T, file, text string) {
 	if strings.HasPrefix(text, "#!") || strings.HasPrefix(text, "\x7fELF") {
 		mode = 0o755
 	}
+	syscall.ForkLock.RLock() // a process forked now would hold the file open for writing, and nobody could execute it
+	defer syscall.ForkLock.RUnlock()
 	if err := os.WriteFile(file, []byte(text), mode); err != nil {
 		t.Fatal(err)
 	}

@@ -16,6 +16,7 @@ type word struct {
 	text   string // quotes removed, expansions as they are
 	at     int    // where it begins
 	assign bool   // a NAME=value before the command
+	quoted bool   // a quoted name is no reserved word and makes no assignment
 }
 
 // reserved begin something that is not a simple command.
@@ -38,7 +39,7 @@ func scan(text string) line {
 		s.step()
 	}
 	s.endWord()
-	if command := s.out.command(); len(command) > 0 && slices.Contains(reserved, command[0].text) {
+	if command := s.out.command(); len(command) > 0 && !command[0].quoted && slices.Contains(reserved, command[0].text) {
 		s.out.simple = false
 	}
 	return s.out
@@ -126,7 +127,7 @@ func (s *scanner) double() {
 func (s *scanner) startQuote() {
 	s.start()
 	if !strings.Contains(s.current.String(), "=") {
-		s.quoted = true // a quoted name makes no assignment
+		s.quoted = true
 	}
 }
 
@@ -146,7 +147,7 @@ func (s *scanner) endWord() {
 	}
 	text := s.current.String()
 	before := len(s.out.words) == 0 || s.out.words[len(s.out.words)-1].assign
-	s.out.words = append(s.out.words, word{text: text, at: s.begin, assign: before && !s.quoted && isAssignment(text)})
+	s.out.words = append(s.out.words, word{text: text, at: s.begin, quoted: s.quoted, assign: before && !s.quoted && isAssignment(text)})
 	s.current.Reset()
 	s.begin, s.quoted = -1, false
 }

@@ -41,6 +41,7 @@ func TestScan(t *testing.T) {
 		{"(a)", []string{}, 0, true, false},
 		{"a <<E", []string{"a", "<"}, 0, false, false},
 		{"if a", []string{"if", "a"}, 0, true, false},
+		{"'if' a", []string{"if", "a"}, 0, true, true},
 		{"! a", []string{"!", "a"}, 0, true, false},
 		{"a 'b", []string{"a", ""}, 0, true, false},
 		{`a "b`, []string{"a", "b"}, 0, true, false},
