@@ -17,9 +17,6 @@ func WhoListens(app.Listener) Owner { return Owner{} }
 // Waiting is errors.ErrUnsupported outside Linux.
 func Waiting(uint64, []int) (bool, error) { return false, errors.ErrUnsupported }
 
-// Listens is errors.ErrUnsupported outside Linux.
-func Listens([]int) (bool, error) { return false, errors.ErrUnsupported }
-
 func firstFreePort() int { return 1024 }
 
 func (s *Socket) queue() (Queue, error) { return Queue{}, errors.ErrUnsupported }

@@ -54,25 +54,17 @@ func scan(path string, f func(line string)) {
 	}
 }
 
-// inetHolder takes the inode from a line of /proc/net/{tcp,udp}{,6} when its socket stands in the way of l.
+// inetHolder reads a line of /proc/net/tcp: "sl local remote st queues timer retransmits uid timeout inode …".
 func inetHolder(l app.Listener, fields []string) (uint64, bool) {
-	state := stateListen
+	want := stateListen
 	if isUDP(l.Network) {
-		state = stateBound
+		want = stateBound
 	}
-	inode, ok := inetSocket(fields, state)
-	if !ok {
+	if len(fields) < 10 || fields[3] != want {
 		return 0, false
 	}
 	bound, ok := parseAddr(fields[1])
-	return inode, ok && int(bound.Port()) == l.Port && overlaps(l.Host, bound.Addr())
-}
-
-func inetListener(fields []string) (uint64, bool) { return inetSocket(fields, stateListen) }
-
-// inetSocket reads a line "sl local remote st queues timer retransmits uid timeout inode …"; it is false in another state.
-func inetSocket(fields []string, state string) (uint64, bool) {
-	if len(fields) < 10 || fields[3] != state {
+	if !ok || int(bound.Port()) != l.Port || !overlaps(l.Host, bound.Addr()) {
 		return 0, false
 	}
 	inode, err := strconv.ParseUint(fields[9], 10, 64)
@@ -103,17 +95,10 @@ func parseAddr(s string) (netip.AddrPort, bool) {
 	return netip.AddrPortFrom(addr, uint16(n)), ok && err == nil
 }
 
-// unixHolder takes the inode from a line of /proc/net/unix when its socket listens at the path of l. A path with runs of spaces does
-// not match.
+// unixHolder reads a line of /proc/net/unix: "num refs protocol flags type state inode path". A path with runs of spaces does not match.
 func unixHolder(l app.Listener, fields []string) (uint64, bool) {
-	inode, ok := unixListener(fields)
-	return inode, ok && len(fields) > 7 && strings.Join(fields[7:], " ") == l.Path
-}
-
-// unixListener reads a line "num refs protocol flags type state inode [path]"; it is false for a socket that does not listen.
-func unixListener(fields []string) (uint64, bool) {
 	const listening = "00010000" // __SO_ACCEPTCON
-	if len(fields) < 7 || fields[3] != listening {
+	if len(fields) < 8 || fields[3] != listening || strings.Join(fields[7:], " ") != l.Path {
 		return 0, false
 	}
 	inode, err := strconv.ParseUint(fields[6], 10, 64)
