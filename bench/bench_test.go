@@ -14,9 +14,9 @@ func TestTableShowsMediansAndRatios(t *testing.T) {
 	tab.rows[0].add(300, 1)
 	tab.rows[0].add(100, 2)
 	tab.rows[0].add(200, 0)
-	tab.rows[1].add(350, 0.5)
-	tab.rows[1].add(450, 1.5)
-	want := "| clients | req/s | ms |\n|---|---|---|\n| one | 200 | 1.0 |\n| other | 400 (2.00×) | 1.0 (1.00×) |\n| none | 0 (0.00×) | 0.0 (0.00×) |\n"
+	tab.rows[1].add(350, none)
+	tab.rows[1].add(450, none)
+	want := "| clients | req/s | ms |\n|---|---|---|\n| one | 200 | 1.0 |\n| other | 400 (2.00×) | – |\n| none | 0 (0.00×) | 0.0 (0.00×) |\n"
 	if diff := cmp.Diff(want, tab.markdown()); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}

@@ -3,7 +3,7 @@
 //	go run ./bench [-rounds n] [-time d] [name …]
 //
 // The contenders of a measurement take turns within each round, and a figure is the median of its rounds. Only ratios mean something on
-// another machine.
+// another machine. The clients of a load share the CPUs with the servers.
 package main
 
 import (

@@ -2,11 +2,15 @@ package main
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 )
 
-// table compares contenders, one per row. The figures of the first row are what the others are measured by.
+// none is the figure of a contender that a column does not apply to.
+var none = math.NaN()
+
+// table compares contenders, one per row. In each column the first figure is what those below are measured by.
 type table struct {
 	title   string
 	columns []column
@@ -49,22 +53,27 @@ func (t table) markdown() string {
 		fmt.Fprintf(&b, " %s |", c.name)
 	}
 	fmt.Fprintf(&b, "\n|---|%s\n", strings.Repeat("---|", len(t.columns)))
-	for i, r := range t.rows {
+	base := make([]float64, len(t.columns))
+	for _, r := range t.rows {
 		fmt.Fprintf(&b, "| %s |", r.name)
-		for j, c := range t.columns {
-			fmt.Fprintf(&b, " %s |", cell(c.format, median(r.figures[j]), median(t.rows[0].figures[j]), i > 0))
+		for i, c := range t.columns {
+			fmt.Fprintf(&b, " %s |", cell(c.format, median(r.figures[i]), &base[i]))
 		}
 		b.WriteByte('\n')
 	}
 	return b.String()
 }
 
-func cell(format string, figure, base float64, compare bool) string {
-	text := fmt.Sprintf(format, figure)
-	if compare && base > 0 {
-		text += fmt.Sprintf(" (%.2f×)", figure/base)
+// cell renders a figure with its ratio to base. The first figure of a column becomes the base.
+func cell(format string, figure float64, base *float64) string {
+	switch {
+	case math.IsNaN(figure):
+		return "–"
+	case *base == 0:
+		*base = figure
+		return fmt.Sprintf(format, figure)
 	}
-	return text
+	return fmt.Sprintf(format+" (%.2f×)", figure, figure / *base)
 }
 
 // median is 0 without figures.

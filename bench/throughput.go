@@ -16,15 +16,16 @@ var programs embed.FS
 // contender is a way to run js/server.js.
 type contender struct {
 	name  string
+	alone bool // it has no master
 	start func(ctx context.Context, b *bench, addr string, env []string) (*server, error)
 }
 
 var contenders = []contender{
-	{"node, one process", startNode("server.js")},
-	{"node cluster, rr", startNode("cluster.js", "NODE_CLUSTER_SCHED_POLICY=rr")},
-	{"node cluster, none", startNode("cluster.js", "NODE_CLUSTER_SCHED_POLICY=none")},
-	{"muster run, slots", startRun("slots")},
-	{"muster run, shared", startRun("shared")},
+	{"node, one process", true, startNode("server.js")},
+	{"node cluster, rr", false, startNode("cluster.js", "NODE_CLUSTER_SCHED_POLICY=rr")},
+	{"node cluster, none", false, startNode("cluster.js", "NODE_CLUSTER_SCHED_POLICY=none")},
+	{"muster run, slots", false, startRun("slots")},
+	{"muster run, shared", false, startRun("shared")},
 }
 
 // loadClients is the number of concurrent clients of the throughput loads.
@@ -91,8 +92,12 @@ func (b *bench) measure(ctx context.Context, r *row, c contender) error {
 	if err != nil {
 		return err
 	}
+	memory := none
+	if !c.alone {
+		memory = pss(s.cmd.Process.Pid)
+	}
 	r.add(kept.Rate(), milliseconds(kept.Latency.Quantile(.99)), fresh.Rate(), milliseconds(fresh.Latency.Quantile(.99)),
-		milliseconds(s.boot), pss(s.cmd.Process.Pid), float64(kept.Failed()+fresh.Failed()))
+		milliseconds(s.boot), memory, float64(kept.Failed()+fresh.Failed()))
 	return ctx.Err()
 }
 

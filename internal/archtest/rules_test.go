@@ -88,6 +88,7 @@ var rules = map[string]rule{
 	},
 
 	"bench":       {own: []string{"internal/testutil", "internal/testutil/load"}},
+	"examples":    {},
 	"examples/go": {own: []string{"."}},
 }
 
