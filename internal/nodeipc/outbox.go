@@ -240,10 +240,10 @@ func (o *outbox) clear() []HandleAck {
 	defer o.mu.Unlock()
 	var lost []HandleAck
 	for _, f := range o.pending() {
-		if f.fd >= 0 {
+		if f.fd >= 0 && f.verdict != held {
 			lost = append(lost, f.ref)
-			f.release()
 		}
+		f.release()
 	}
 	o.current, o.owed, o.retry, o.queue, o.unacked, o.bytes = nil, nil, nil, nil, nil, 0
 	return lost

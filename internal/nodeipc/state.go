@@ -112,6 +112,9 @@ func (o *outbox) save(s *State) {
 	defer o.mu.Unlock()
 	o.putBack()
 	if f := o.current; f != nil {
+		if f.verdict == held {
+			f.release()
+		}
 		u := f.saved()
 		s.Partial = &u
 		o.unacked = slices.DeleteFunc(o.unacked, func(g *outbound) bool { return g == f })
