@@ -53,24 +53,23 @@ func openChannel(fd int) (*channel, error) {
 	return &channel{conn: u}, nil
 }
 
-// send writes v as one record. It is safe for concurrent use.
-func (c *channel) send(v any) error {
+// send writes v as one record. It is safe for concurrent use. There is no error to act on: if the master is gone, receive
+// finds out; if it does not read, or half a record may be on the wire, send ends the channel.
+func (c *channel) send(v any) {
 	record, err := json.Marshal(v)
 	if err != nil {
-		return err
+		panic(err) // v is always one of our own types
 	}
 	c.wmu.Lock()
 	defer c.wmu.Unlock()
-	c.conn.SetWriteDeadline(time.Now().Add(writePatience))
-	_, err = c.conn.Write(append(record, '\n'))
-	if errors.Is(err, os.ErrDeadlineExceeded) {
-		c.conn.Close() // half a record may be on the wire: nothing sensible can follow it
+	_ = c.conn.SetWriteDeadline(time.Now().Add(writePatience)) // fails only if the channel is closed, and then so does Write
+	if _, err = c.conn.Write(append(record, '\n')); errors.Is(err, os.ErrDeadlineExceeded) {
+		c.close()
 	}
-	return err
 }
 
-// receive calls handle for every record until the channel ends. fd is -1 or a descriptor that handle now owns.
-// It returns nil at the end of the stream.
+// receive calls handle for every record until the channel ends. takeFD returns the oldest descriptor
+// that no record has claimed, which is then the caller's, or -1. receive returns nil at the end of the stream.
 func (c *channel) receive(handle func(record []byte, takeFD func() int)) error {
 	defer c.dropStray()
 	data, oob := make([]byte, readSize), make([]byte, controlSize)
@@ -127,4 +126,4 @@ func (c *channel) dropStray() {
 	c.stray = nil
 }
 
-func (c *channel) close() { c.conn.Close() }
+func (c *channel) close() { _ = c.conn.Close() }

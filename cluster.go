@@ -163,7 +163,7 @@ func (n *node) sayListening(q query) {
 
 func (n *node) refused(tuple string, a address, err error) error {
 	n.release(tuple)
-	if err == ErrDraining {
+	if errors.Is(err, ErrDraining) {
 		return err
 	}
 	return listenError(a, err)
@@ -198,10 +198,7 @@ func (n *node) closeKey(key string) {
 func (n *node) ask(q *query, l *listener) (reply, error) {
 	q.Index, q.Seq = n.index(q.tuple()), n.nextSeq()
 	p := n.expect(q.Seq, l)
-	if err := n.ch.send(q); err != nil {
-		n.forget(q.Seq, p)
-		return reply{}, err
-	}
+	n.ch.send(q)
 	select {
 	case r := <-p.reply:
 		if r.Errno != 0 {

@@ -184,10 +184,9 @@ func (t *tracked) hijacked() bool {
 func (t *tracked) enter(state http.ConnState, h2 bool) {
 	t.mu.Lock()
 	t.state, t.since, t.h2 = state, time.Now(), t.h2 || h2
-	switch state {
-	case http.StateIdle:
+	if state == http.StateIdle {
 		t.begun = false
-	case http.StateActive, http.StateHijacked:
+	} else {
 		t.spare()
 	}
 	t.mu.Unlock()
@@ -228,14 +227,14 @@ func (t *tracked) due(begin time.Time) time.Time {
 // expire makes the reader look, see read: only the goroutine that reads knows whether a request has come.
 func (t *tracked) expire() {
 	t.expired = true
-	t.raw.SetReadDeadline(time.Unix(1, 0))
+	_ = t.raw.SetReadDeadline(time.Unix(1, 0)) // fails only on a closed connection
 }
 
 // spare undoes expire, because a request has come.
 func (t *tracked) spare() {
 	if t.expired {
 		t.expired = false
-		t.raw.SetReadDeadline(t.deadline)
+		_ = t.raw.SetReadDeadline(t.deadline)
 	}
 }
 

@@ -40,7 +40,7 @@
 // # First use
 //
 // Importing the package has no effect. The first call of any of its functions reads the variables above, removes them
-// from the environment (MUSTER_APP, MUSTER_SLOT, MUSTER_WORKER, MUSTER_GENERATION and MUSTER_SPARE stay: they are only
+// from the environment (MUSTER_APP, MUSTER_SLOT, MUSTER_ID, MUSTER_GENERATION and MUSTER_SPARE stay: they are only
 // information) and marks the descriptors close-on-exec. A program that starts other programs before it serves should
 // call [Worker] first thing in main, so that they do not inherit what is meant for it.
 package muster

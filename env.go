@@ -59,7 +59,7 @@ func readInfo(env environment) Info {
 	info := Info{
 		App:        os.Getenv("MUSTER_APP"),
 		Slot:       number(os.Getenv("MUSTER_SLOT"), -1),
-		ID:         number(os.Getenv("MUSTER_WORKER"), 0),
+		ID:         number(os.Getenv("MUSTER_ID"), 0),
 		Generation: number(os.Getenv("MUSTER_GENERATION"), 0),
 		Spare:      os.Getenv("MUSTER_SPARE") == "1",
 	}

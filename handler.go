@@ -2,6 +2,7 @@ package muster
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -32,7 +33,7 @@ func (h *handler) caught(rw *responseWriter, r *http.Request) {
 	if v == nil {
 		return
 	}
-	if v == http.ErrAbortHandler {
+	if err, ok := v.(error); ok && errors.Is(err, http.ErrAbortHandler) {
 		panic(v)
 	}
 	h.w.die(fmt.Errorf("panic serving %s %s for %s: %v", r.Method, r.URL.Path, r.RemoteAddr, v), debug.Stack())
@@ -77,7 +78,7 @@ func (w *responseWriter) WriteString(s string) (int, error) {
 	return io.WriteString(w.ResponseWriter, s)
 }
 
-func (w *responseWriter) Flush() { w.FlushError() }
+func (w *responseWriter) Flush() { _ = w.FlushError() }
 
 func (w *responseWriter) FlushError() error {
 	w.begin()

@@ -28,10 +28,10 @@ type socket struct {
 // would end it for all who hold it.
 func (s socket) stop() {
 	if s.alone {
-		s.SetDeadline(time.Now().Add(emptyQueue))
+		_ = s.SetDeadline(time.Now().Add(emptyQueue))
 		return
 	}
-	s.Close()
+	_ = s.Close()
 }
 
 // handover is a connection that the master gives us.

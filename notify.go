@@ -45,7 +45,7 @@ func (n *notifier) write(message string) error {
 		return err
 	}
 	defer c.Close()
-	c.SetWriteDeadline(time.Now().Add(notifyPatience))
+	_ = c.SetWriteDeadline(time.Now().Add(notifyPatience))
 	_, err = c.Write([]byte(message))
 	return err
 }

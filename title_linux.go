@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"strconv"
+	"strings"
 	"syscall"
 	"unsafe"
 )
@@ -31,7 +32,7 @@ type mmMap struct {
 // checkpoint and restore, the command line. It points the kernel to other memory instead of writing over the
 // arguments, because Go strings of the program point there.
 func setTitle(title string) {
-	_ = os.WriteFile("/proc/self/comm", []byte(title[:min(len(title), commSize)]), 0)
+	_ = os.WriteFile("/proc/self/comm", []byte(strings.TrimSpace(title[:min(len(title), commSize)])), 0)
 	_ = setCommandLine(title)
 }
 
@@ -61,12 +62,9 @@ func currentMap() (mmMap, error) {
 	if err != nil {
 		return mmMap{}, err
 	}
-	_, rest, found := bytes.Cut(stat, []byte(") ")) // the name before may contain anything but this, see setTitle
-	if !found {
-		return mmMap{}, errors.New("unexpected /proc/self/stat")
-	}
+	name := bytes.LastIndexByte(stat, ')') // ends the second field, which may contain anything
+	fields := bytes.Fields(stat[name+1:])
 	var failed error
-	fields := bytes.Fields(rest)
 	field := func(n int) uint64 { // numbered as in proc_pid_stat(5)
 		if n-3 >= len(fields) {
 			failed = fmt.Errorf("/proc/self/stat has no field %d", n)
