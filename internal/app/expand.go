@@ -114,8 +114,9 @@ func (v Vars) listener(text, name string) (ListenerVars, error) {
 	return ListenerVars{}, invalid("command", text, "no listener has that name", "the names are "+strings.Join(names, ", "))
 }
 
-// checkPlaceholders expands the command once with made-up numbers.
-func (a *App) checkPlaceholders() error {
+// CheckPlaceholders tells whether Expand will know every listener that argv names. New has checked the command as it was written;
+// this is for what it became.
+func (a App) CheckPlaceholders(argv []string) error {
 	vars := Vars{}
 	for i, l := range a.Listeners {
 		v := ListenerVars{Name: l.Name, FD: 3 + i, Port: 1}
@@ -124,6 +125,6 @@ func (a *App) checkPlaceholders() error {
 		}
 		vars.Listeners = append(vars.Listeners, v)
 	}
-	_, err := Expand(a.Command, vars)
+	_, err := Expand(argv, vars)
 	return err
 }

@@ -95,7 +95,7 @@ func (a *App) check() error {
 		a.checkDurations,
 		a.checkCounts,
 		a.checkEnv,
-		a.checkPlaceholders,
+		func() error { return a.CheckPlaceholders(a.Command) },
 	}
 	for _, check := range checks {
 		if err := check(); err != nil {

@@ -1,0 +1,144 @@
+package cli
+
+import (
+	"errors"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/musterd/muster/internal/app"
+	"github.com/musterd/muster/internal/envfile"
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+)
+
+// usageError is a command line that makes no sense.
+type usageError struct{ message, hint string }
+
+func (e *usageError) Error() string { return e.message }
+
+// explain returns an error's text, its hint and the exit code for it.
+func explain(cmd *cobra.Command, err error) (message, hint string, code int) {
+	if e, ok := errors.AsType[*usageError](err); ok {
+		return e.message, e.hint, exitUsage
+	}
+	if e, ok := errors.AsType[*app.Error](err); ok {
+		return specMessage(cmd, err), e.Hint, exitUsage
+	}
+	if e, ok := errors.AsType[*envfile.Error](err); ok {
+		return err.Error(), e.Hint, exitUsage
+	}
+	return err.Error(), "", exitFailed
+}
+
+// specMessage calls a field of the spec by the name of its flag, if it has one.
+func specMessage(cmd *cobra.Command, err error) string {
+	e, plain := err.(*app.Error) //nolint:errorlint // only an error that nothing was put before begins with the field
+	flag := ""
+	if plain {
+		flag = strings.ReplaceAll(e.Field, "_", "-")
+	}
+	if flag == "" || cmd.Flags().Lookup(flag) == nil {
+		return err.Error()
+	}
+	shown := *e
+	shown.Field = "--" + flag
+	return shown.Error()
+}
+
+// flagError makes one clear message of what pflag says.
+func flagError(cmd *cobra.Command, err error) error {
+	if e, ok := errors.AsType[*pflag.NotExistError](err); ok {
+		return unknownFlag(cmd, e)
+	}
+	if e, ok := errors.AsType[*pflag.ValueRequiredError](err); ok {
+		return &usageError{flagNames(e.GetFlag()) + " needs a value", seeHelp(cmd)}
+	}
+	if e, ok := errors.AsType[*pflag.InvalidValueError](err); ok {
+		return invalidValue(cmd, e)
+	}
+	return &usageError{err.Error(), seeHelp(cmd)}
+}
+
+func seeHelp(cmd *cobra.Command) string { return "see " + cmd.CommandPath() + " --help" }
+
+func flagNames(f *pflag.Flag) string {
+	if f.Shorthand == "" {
+		return "--" + f.Name
+	}
+	return "-" + f.Shorthand + ", --" + f.Name
+}
+
+func invalidValue(cmd *cobra.Command, e *pflag.InvalidValueError) error {
+	wrong := app.Error{Field: "--" + e.GetFlag().Name, Value: e.GetValue(), Reason: e.Unwrap().Error(), Hint: seeHelp(cmd)}
+	if cause, ok := errors.AsType[*app.Error](e); ok {
+		wrong.Reason, wrong.Hint = cause.Reason, cause.Hint
+	}
+	return &wrong
+}
+
+// elsewhere are flags of other process managers, and what to use here.
+var elsewhere = map[string]string{
+	"instances": "--workers", "port": "--listen", "bind": "--listen", "wait-ready": "--ready message", "kill-timeout": "--stop-timeout",
+	"listen-timeout": "--start-timeout", "kill-signal": "--stop-signal", "shutdown-with-message": "--stop-message shutdown",
+	"interpreter": "-- INTERPRETER FILE", "node-args": "-- node ARGUMENTS FILE", "user": "the user that starts muster",
+}
+
+func unknownFlag(cmd *cobra.Command, e *pflag.NotExistError) error {
+	name := e.GetSpecifiedName()
+	if e.GetSpecifiedShortnames() != "" {
+		return &usageError{"unknown flag -" + name, seeHelp(cmd)}
+	}
+	hint := seeHelp(cmd)
+	if near, ok := app.Nearest(name, flagsOf(cmd)); ok {
+		hint = "did you mean --" + near + "?"
+	} else if use, ok := elsewhere[name]; ok {
+		hint = "use " + use
+	}
+	return &usageError{"unknown flag --" + name, hint}
+}
+
+func flagsOf(cmd *cobra.Command) []string {
+	var names []string
+	cmd.Flags().VisitAll(func(f *pflag.Flag) {
+		if !f.Hidden {
+			names = append(names, f.Name)
+		}
+	})
+	return names
+}
+
+// unknownCommand refuses what the root command was given: its arguments are commands.
+func unknownCommand(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	return &usageError{"unknown command " + args[0], commandHint(cmd, args[0])}
+}
+
+func commandHint(cmd *cobra.Command, word string) string {
+	var names []string
+	for _, c := range cmd.Commands() {
+		if c.IsAvailableCommand() {
+			names = append(names, c.Name())
+		}
+	}
+	near, ok := app.Nearest(word, names)
+	_, err := os.Stat(word)
+	switch {
+	case ok:
+		return "did you mean muster " + near + "?"
+	case err == nil:
+		return "to run a file: muster run " + word
+	}
+	slices.Sort(names)
+	return "the commands are " + strings.Join(names, ", ")
+}
+
+// noArguments is for commands that take none.
+func noArguments(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	return &usageError{cmd.CommandPath() + " takes no argument, got " + args[0], seeHelp(cmd)}
+}

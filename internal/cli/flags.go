@@ -1,0 +1,107 @@
+package cli
+
+import (
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/musterd/muster/internal/app"
+	"github.com/spf13/pflag"
+)
+
+// specFlags makes the fields of a spec flags: the struct is flag set, config entry and API request in one.
+func specFlags(f *pflag.FlagSet, s *app.Spec) {
+	f.StringVar(&s.Name, "name", "", "`NAME` of the app (default: that of the file or package)")
+	f.StringVarP(&s.Workers, "workers", "i", "", "how many: `N`, max (one per CPU), 50% of the CPUs, or -1 (all but one) (default max, or 1 for a program that gets no sockets)")
+	listenFlag(f, s)
+	word(f, &s.Handoff, "handoff", app.HandoffAuto, "how workers get their sockets: auto, inherit, node, message or none")
+	f.StringVar(&s.HandoffMessage, "handoff-message", app.DefaultHandoffMessage, "what the message is called that carries a socket, with --handoff message")
+	word(f, &s.Balance, "balance", app.BalanceAuto, "how connections spread over workers: auto, slots (a queue for each) or shared (one for all)")
+	f.StringVar(&s.Ready, "ready", string(app.ReadyAuto), "what tells that a worker serves: auto, message, notify, tcp or start")
+	duration(f, &s.StartTimeout, "start-timeout", app.DefaultStartTimeout, "a worker that is not ready by then is killed")
+	duration(f, &s.StopTimeout, "stop-timeout", app.DefaultStopTimeout, "a worker that has not finished by then is killed")
+	f.StringVar(&s.StopSignal, "stop-signal", app.DefaultStopSignal, "`SIGNAL` that asks a worker to finish")
+	f.StringVar(&s.StopMessage, "stop-message", "", "message on Node's channel that asks a worker to finish, before the signal")
+	f.Var(&envValue{&s.Env}, "env", "variable for the workers (repeatable)")
+	f.StringArrayVar(&s.EnvFile, "env-file", nil, "`FILE` of such variables (repeatable)")
+	f.StringVar(&s.Cwd, "cwd", "", "`DIR` that workers run in; relative names of files and sockets count from there")
+	f.Var(&countValue{&s.MaxRestarts}, "max-restarts", "give a slot up after so many failures in a row (default: never)")
+	duration(f, &s.MinUptime, "min-uptime", app.DefaultMinUptime, "a worker that dies sooner than that after it was ready has failed")
+	f.IntVar(&s.MaxStarting, "max-starting", 0, "how many workers may boot at the same time (default: one per CPU)")
+	f.StringVar(&s.InstanceVar, "instance-var", app.DefaultInstanceVar, "variable that tells a worker the number of its slot")
+	f.SortFlags = false
+}
+
+func listenFlag(f *pflag.FlagSet, s *app.Spec) {
+	f.StringArrayVarP(&s.Listen, "listen", "l", nil, "`ADDR` to listen on: :3000, 127.0.0.1:3000, unix:/run/x.sock, udp://:53, or name=:3000 (repeatable)")
+}
+
+func word[T ~string](f *pflag.FlagSet, field *T, name string, otherwise T, usage string) {
+	f.Var(&wordValue[T]{field}, name, usage)
+	f.Lookup(name).DefValue = string(otherwise)
+}
+
+func duration(f *pflag.FlagSet, field *app.Duration, name string, otherwise app.Duration, usage string) {
+	f.Var(field, name, usage)
+	f.Lookup(name).DefValue = otherwise.String()
+}
+
+// wordValue sets a field that is a kind of string; app.New knows which words are right.
+type wordValue[T ~string] struct{ field *T }
+
+func (v *wordValue[T]) String() string {
+	if v.field == nil {
+		return ""
+	}
+	return string(*v.field)
+}
+
+func (v *wordValue[T]) Set(text string) error { *v.field = T(text); return nil }
+func (v *wordValue[T]) Type() string          { return "string" }
+
+// envValue adds NAME=value to a map.
+type envValue struct{ field *map[string]string }
+
+func (v *envValue) String() string {
+	if v.field == nil {
+		return ""
+	}
+	return strings.Join(slices.Sorted(maps.Keys(*v.field)), ",")
+}
+
+func (v *envValue) Set(text string) error {
+	name, value, ok := strings.Cut(text, "=")
+	if !ok || name == "" {
+		return &app.Error{Reason: "is not NAME=value", Hint: "write --env NAME=value; for many, use --env-file"}
+	}
+	if *v.field == nil {
+		*v.field = map[string]string{}
+	}
+	(*v.field)[name] = value
+	return nil
+}
+
+func (v *envValue) Type() string { return "NAME=value" }
+
+// countValue sets a number that may be absent.
+type countValue struct{ field **int }
+
+func (v *countValue) String() string {
+	if v.field == nil || *v.field == nil {
+		return ""
+	}
+	return strconv.Itoa(**v.field)
+}
+
+func (v *countValue) Set(text string) error {
+	n, err := strconv.ParseUint(text, 10, 31)
+	if err != nil {
+		return &app.Error{Reason: "is not a number of times", Hint: "write 0 or more, or leave the flag out to never give up"}
+	}
+	count := int(n)
+	*v.field = &count
+	return nil
+}
+
+func (v *countValue) Type() string { return "int" }

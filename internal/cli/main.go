@@ -1,0 +1,78 @@
+// Package cli is the command line of muster: one file per command.
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/spf13/cobra"
+)
+
+// Exit codes.
+const (
+	exitOK     = 0
+	exitFailed = 1 // it began and failed
+	exitUsage  = 2 // what was written makes no sense; nothing was started
+)
+
+// Main runs the command that os.Args names and returns the process's exit code.
+func Main() int {
+	return execute(os.Args[1:], os.Stdout, os.Stderr)
+}
+
+func execute(args []string, stdout, stderr *os.File) int {
+	root := newRoot(stdout, stderr)
+	root.SetArgs(args)
+	cmd, err := root.ExecuteC()
+	return report(stderr, cmd, err)
+}
+
+// newRoot makes the command that has all the others.
+func newRoot(stdout, stderr *os.File) *cobra.Command {
+	root := &cobra.Command{
+		Use:   "muster",
+		Short: "Run your server as many processes. Lose no request.",
+		Long: `Run your server as many processes. Lose no request.
+
+muster opens the listening sockets of an app, starts workers for it, hands the sockets to them, and replaces a worker when it dies.`,
+		Example: `  muster run server.js                       one worker per CPU; the program's own listen is shared
+  muster run -i 4 -l :3000 -- gunicorn -w 1 -b fd://{fd} app:app
+  muster demo                                something to look at`,
+		Version:           version(),
+		Args:              unknownCommand,
+		RunE:              func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		SilenceErrors:     true,
+		SilenceUsage:      true,
+		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
+	}
+	root.Flags().SetInterspersed(false)
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	root.SetFlagErrorFunc(flagError)
+	root.SetVersionTemplate("{{.Version}}\n")
+	root.AddCommand(newRun(stdout, stderr), newDemo(stdout, stderr), newDemoWorker(), newVersion())
+	return root
+}
+
+// exitError is the outcome of a command that has said everything there is to say.
+type exitError int
+
+func (e exitError) Error() string { return fmt.Sprintf("exit code %d", int(e)) }
+
+// report prints what went wrong and returns the exit code.
+func report(stderr io.Writer, cmd *cobra.Command, err error) int {
+	if err == nil {
+		return exitOK
+	}
+	if code, ok := errors.AsType[exitError](err); ok {
+		return int(code)
+	}
+	message, hint, code := explain(cmd, err)
+	fmt.Fprintln(stderr, "muster: "+message)
+	if hint != "" {
+		fmt.Fprintln(stderr, "hint: "+hint)
+	}
+	return code
+}

@@ -1,0 +1,93 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+
+	"github.com/musterd/muster/internal/app"
+	"github.com/musterd/muster/internal/cpus"
+	"github.com/musterd/muster/internal/launch"
+	"github.com/musterd/muster/internal/logs"
+	"github.com/musterd/muster/internal/master"
+	"github.com/spf13/cobra"
+)
+
+type runCommand struct {
+	spec app.Spec
+	output
+}
+
+func newRun(stdout, stderr *os.File) *cobra.Command {
+	r := &runCommand{output: output{stdout: stdout, stderr: stderr}}
+	cmd := &cobra.Command{
+		Use:   "run [flags] FILE [ARGUMENT...] | -- PROGRAM [ARGUMENT...]",
+		Short: "Run an app in the foreground",
+		Long: `Run an app in the foreground: for containers, systemd units and development.
+
+A FILE is run by its interpreter: node, python3, ruby, php or bash; a file that is executable runs itself.
+Behind -- stands a command line. npm, yarn, pnpm and npx are looked through, at the script or program that they would run.
+What follows FILE or -- belongs to the program. In it, {fd}, {fd.NAME}, {port}, {port.NAME} and {slot} stand for what a worker gets.
+
+Signals: TERM, INT, QUIT stop the workers and then muster, a second one at once. HUP replaces the workers one by one.`,
+		Example: `  muster run server.js
+  muster run -i 4 --env NODE_ENV=production server.js --verbose
+  muster run -l :8000 -- gunicorn -w 1 -b fd://{fd} app:app
+  muster run -- npm start`,
+		DisableFlagsInUseLine: true,
+		RunE:                  r.run,
+	}
+	specFlags(cmd.Flags(), &r.spec)
+	r.flags(cmd.Flags())
+	cmd.Flags().SetInterspersed(false)
+	return cmd
+}
+
+func (r *runCommand) run(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return &usageError{"there is nothing to run", "muster run server.js, or muster run -- PROGRAM ARGUMENT..."}
+	}
+	r.spec.Command = args
+	return r.foreground(r.spec, cmd.ArgsLenAtDash() != 0)
+}
+
+// foreground is a master until it ends. isFileForm is for launch.Host.
+func (o *output) foreground(spec app.Spec, isFileForm bool) error {
+	if err := o.check(); err != nil {
+		return err
+	}
+	dir, err := os.Getwd()
+	if err != nil {
+		return fmt.Errorf("find the working directory: %w", err)
+	}
+	plan, err := launch.Resolve(spec, launch.Host{Dir: dir, Env: os.Environ(), CPUs: cpus.Available(), IsFileForm: isFileForm})
+	if err != nil {
+		return err
+	}
+	o.note(plan.Notes)
+	code, err := master.Run(context.Background(), o.config(plan))
+	if err != nil || code == exitOK {
+		return err
+	}
+	return exitError(code)
+}
+
+func (o *output) config(p launch.Plan) master.Config {
+	return master.Config{
+		App: p.App, Workers: p.Workers, CPUs: p.CPUs, Handoff: p.Handoff, Argv: p.Argv, Path: p.Path, Env: p.Env, Dir: p.Dir, Kind: p.Kind,
+		Stdout: o.stdout, Stderr: o.stderr, LogFormat: o.format, Color: o.color(),
+	}
+}
+
+// note tells the user in the master's log what it should know of the command.
+func (o *output) note(notes []string) {
+	options := logs.Options{Format: logs.Format(o.format), Color: logs.ColorNever}
+	if o.color() {
+		options.Color = logs.ColorAlways
+	}
+	log := slog.New(logs.NewHandler(o.stderr, options))
+	for _, text := range notes {
+		log.Warn(text)
+	}
+}

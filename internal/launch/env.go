@@ -1,0 +1,85 @@
+package launch
+
+import (
+	"errors"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/musterd/muster/internal/app"
+	"github.com/musterd/muster/internal/command"
+	"github.com/musterd/muster/internal/envfile"
+	"github.com/musterd/muster/internal/notify"
+)
+
+// variables is an environment under construction, each name once.
+type variables map[string]string
+
+// environment returns the host's environment with the app's files over it, later ones over earlier, and the app's own variables over
+// those.
+func environment(a app.App, host []string, dir string) (variables, error) {
+	env := variables{}
+	for _, entry := range notify.CleanEnv(host) {
+		env.put(entry)
+	}
+	for _, name := range a.EnvFile {
+		values, err := readFile(name, dir, env)
+		if err != nil {
+			return nil, err
+		}
+		maps.Copy(env, values)
+	}
+	maps.Copy(env, a.Env)
+	return env, nil
+}
+
+func readFile(name, dir string, env variables) (map[string]string, error) {
+	file := name
+	if !filepath.IsAbs(file) {
+		file = filepath.Join(dir, name)
+	}
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return nil, &app.Error{Field: "env_file", Value: name, Reason: readReason(err), Hint: "a relative path counts from the working directory, see --cwd"}
+	}
+	return envfile.Parse(name, string(data), func(name string) (string, bool) {
+		value, ok := env[name]
+		return value, ok
+	})
+}
+
+func readReason(err error) string {
+	if pathError, ok := errors.AsType[*os.PathError](err); ok {
+		return pathError.Err.Error()
+	}
+	return err.Error()
+}
+
+func (v variables) put(entry string) {
+	if name, value, ok := strings.Cut(entry, "="); ok && name != "" {
+		v[name] = value
+	}
+}
+
+// of returns the environment for a command, sorted: with what its script sets, its directories first in PATH, and its directory in PWD.
+func (v variables) of(cmd command.Command) []string {
+	env := maps.Clone(v)
+	env["PWD"] = cmd.Dir
+	for _, entry := range cmd.Env {
+		env.put(entry)
+	}
+	if len(cmd.PrependPath) > 0 {
+		dirs := slices.Clone(cmd.PrependPath)
+		if path := env["PATH"]; path != "" {
+			dirs = append(dirs, path)
+		}
+		env["PATH"] = strings.Join(dirs, string(filepath.ListSeparator))
+	}
+	list := make([]string, 0, len(env))
+	for _, name := range slices.Sorted(maps.Keys(env)) {
+		list = append(list, name+"="+env[name])
+	}
+	return list
+}
