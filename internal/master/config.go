@@ -1,0 +1,50 @@
+package master
+
+import (
+	"os"
+
+	"github.com/musterd/muster/internal/app"
+)
+
+// Config is what a master needs to know: an App with everything resolved that depends on this machine.
+type Config struct {
+	App     app.App
+	Workers int         // number of slots
+	CPUs    int         // that this process may use; boots at the same time unless the App says otherwise
+	Handoff app.Handoff // never auto
+	Argv    []string    // program and arguments, placeholders not yet expanded
+	Path    string      // absolute file of the program
+	Env     []string    // of a worker, before the master's own variables; none of a manager above us
+	Dir     string      // absolute working directory of the workers
+	Kind    string      // KindNode, KindSDK or KindOther
+
+	Stdout    *os.File // of the workers' lines; stays open
+	Stderr    *os.File // of the master's log; stays open
+	LogFormat string   // text or json
+	Color     bool
+}
+
+// Kinds of program.
+const (
+	KindNode  = "node"  // Node runs it
+	KindSDK   = "sdk"   // a Go program built on the muster package
+	KindOther = "other" // anything else
+)
+
+// speaksNode tells whether workers have a channel on which the primary of Node's cluster talks to them.
+func (c Config) speaksNode() bool { return c.Handoff == app.HandoffNode }
+
+// hasChannel tells whether workers have Node's channel at all.
+func (c Config) hasChannel() bool { return c.speaksNode() || c.Handoff == app.HandoffMessage }
+
+// balance decides auto: one socket per slot where connections can be taken out of a slot again, else one queue for all.
+func (c Config) balance() app.Balance {
+	switch {
+	case c.App.Balance != app.BalanceAuto && c.App.Balance != "":
+		return c.App.Balance
+	case c.speaksNode():
+		return app.BalanceSlots
+	default:
+		return app.BalanceShared
+	}
+}

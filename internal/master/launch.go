@@ -1,0 +1,205 @@
+package master
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/musterd/muster/internal/app"
+	"github.com/musterd/muster/internal/lifecycle"
+	"github.com/musterd/muster/internal/logs"
+	"github.com/musterd/muster/internal/nodeipc"
+	"github.com/musterd/muster/internal/notify"
+	"github.com/musterd/muster/internal/proc"
+	"github.com/musterd/muster/internal/stage"
+)
+
+// launchPlan is what a start needs. Its descriptors are copies, closed by release when the process has its own.
+type launchPlan struct {
+	spec proc.Spec
+	fds  []int
+}
+
+func (p *launchPlan) release() {
+	for _, fd := range p.fds {
+		_ = unix.Close(fd)
+	}
+}
+
+// launch prepares the start of w: pipes, channel, notify socket and sockets. On error nothing stays open but what w.release closes.
+func (m *Master) launch(w *worker) (*launchPlan, error) {
+	p := &launchPlan{}
+	err := m.connect(w, p)
+	if err == nil {
+		err = m.describe(w, p)
+	}
+	if err != nil {
+		p.release()
+		return nil, err
+	}
+	return p, nil
+}
+
+// connect opens the ways between the master and w.
+func (m *Master) connect(w *worker, p *launchPlan) (err error) {
+	if w.stdout, p.spec.Stdout, err = logs.Pipe(); err != nil {
+		return fmt.Errorf("pipe for stdout: %w", err)
+	}
+	p.fds = append(p.fds, p.spec.Stdout)
+	if w.stderr, p.spec.Stderr, err = logs.Pipe(); err != nil {
+		return fmt.Errorf("pipe for stderr: %w", err)
+	}
+	p.fds = append(p.fds, p.spec.Stderr)
+	if w.notify, err = notify.Listen(m.run.notifyPath(w.id)); err != nil {
+		return fmt.Errorf("open notify socket: %w", err)
+	}
+	if m.cfg.hasChannel() {
+		return m.connectChannel(w, p)
+	}
+	return m.inherit(w, p)
+}
+
+// connectChannel makes the channel the program's first descriptor.
+func (m *Master) connectChannel(w *worker, p *launchPlan) error {
+	conn, far, err := nodeipc.Pair(nodeipc.Options{})
+	if err != nil {
+		return fmt.Errorf("open channel: %w", err)
+	}
+	w.conn = conn
+	p.fds = append(p.fds, far)
+	p.spec.Files = []int{far}
+	return nil
+}
+
+// inherit gives the program the sockets of its slot.
+func (m *Master) inherit(w *worker, p *launchPlan) error {
+	if m.cfg.Handoff != app.HandoffInherit {
+		return nil
+	}
+	for _, l := range m.listeners {
+		fd, err := l.socket(w.slot).Dup()
+		if err != nil {
+			return fmt.Errorf("duplicate listener %s: %w", l.Name, err)
+		}
+		p.fds = append(p.fds, fd)
+		p.spec.Files = append(p.spec.Files, fd)
+		p.spec.Doc.ListenNames = append(p.spec.Doc.ListenNames, l.Name)
+	}
+	p.spec.Doc.ListenFDs = len(p.spec.Files)
+	return nil
+}
+
+func (m *Master) describe(w *worker, p *launchPlan) error {
+	argv, err := app.Expand(m.cfg.Argv, m.vars(w))
+	if err != nil {
+		return err
+	}
+	doc := &p.spec.Doc
+	doc.Path, doc.Argv, doc.Dir = m.cfg.Path, argv, m.cfg.Dir
+	doc.Env = m.environment(w)
+	doc.DeathSignal = int(unix.SIGKILL) // with no store for its descriptors, a worker must not outlive the master
+	p.spec.Guard = m.guard
+	return nil
+}
+
+func (m *Master) vars(w *worker) app.Vars {
+	v := app.Vars{Slot: w.slot}
+	for i, l := range m.listeners {
+		fd := -1
+		if m.cfg.Handoff == app.HandoffInherit {
+			fd = stage.FirstFD + i
+		}
+		if l.declared {
+			v.Listeners = append(v.Listeners, app.ListenerVars{Name: l.Name, FD: fd, Port: l.Port})
+		}
+	}
+	return v
+}
+
+// environment is what w finds, beyond what the user and the exec stage give it.
+func (m *Master) environment(w *worker) []string {
+	env := slices.Clone(m.cfg.Env)
+	set := func(key, value string) { env = setenv(env, key, value) }
+	set("MUSTER_APP", m.cfg.App.Name)
+	set("MUSTER_ID", strconv.FormatUint(uint64(w.id), 10))
+	set("MUSTER_GENERATION", strconv.FormatUint(uint64(w.gen), 10))
+	if w.slot >= 0 {
+		set("MUSTER_SLOT", strconv.Itoa(w.slot))
+		set(m.cfg.App.InstanceVar, strconv.Itoa(w.slot))
+	}
+	set("NOTIFY_SOCKET", w.notify.Path())
+	if addresses := m.addresses(); addresses != "" {
+		set("MUSTER_LISTEN", addresses)
+	}
+	if port := m.firstPort(); port != 0 && !hasenv(env, "PORT") {
+		set("PORT", strconv.Itoa(port))
+	}
+	if m.cfg.hasChannel() {
+		set("NODE_CHANNEL_FD", strconv.Itoa(stage.FirstFD))
+		set("NODE_CHANNEL_SERIALIZATION_MODE", "json")
+	}
+	if m.cfg.speaksNode() {
+		set("NODE_UNIQUE_ID", strconv.FormatUint(uint64(w.id), 10))
+	}
+	return env
+}
+
+// addresses are the declared listeners as a program on the SDK asks for them: with the port that was bound.
+func (m *Master) addresses() string {
+	var all []string
+	for _, l := range m.listeners {
+		if l.declared {
+			all = append(all, l.Address())
+		}
+	}
+	return strings.Join(all, " ")
+}
+
+func (m *Master) firstPort() int {
+	for _, l := range m.listeners {
+		if l.declared && l.stream() && l.Port > 0 {
+			return l.Port
+		}
+	}
+	return 0
+}
+
+func setenv(env []string, key, value string) []string {
+	env = slices.DeleteFunc(env, func(kv string) bool { return strings.HasPrefix(kv, key+"=") })
+	return append(env, key+"="+value)
+}
+
+func hasenv(env []string, key string) bool {
+	return slices.ContainsFunc(env, func(kv string) bool { return strings.HasPrefix(kv, key+"=") })
+}
+
+// runtimeDir is the folder of a running master: the notify sockets. It is removed with the master, by the guard if need be.
+type runtimeDir struct{ path string }
+
+// newRuntimeDir makes the folder below XDG_RUNTIME_DIR or the folder for temporary files. Its path is short: a socket's path has 107 bytes.
+func newRuntimeDir(name string) (*runtimeDir, error) {
+	for _, base := range []string{os.Getenv("XDG_RUNTIME_DIR"), os.TempDir(), "/tmp"} {
+		if base == "" || len(base) > 60 {
+			continue
+		}
+		if path, err := os.MkdirTemp(base, "muster-"); err == nil {
+			return &runtimeDir{path: path}, nil
+		}
+	}
+	return nil, fmt.Errorf("make a runtime folder for %s in XDG_RUNTIME_DIR, TMPDIR or /tmp: none is writable", name)
+}
+
+func (r *runtimeDir) notifyPath(id lifecycle.WorkerID) string {
+	return filepath.Join(r.path, "n"+strconv.FormatUint(uint64(id), 10))
+}
+
+func (r *runtimeDir) remove() {
+	if r != nil {
+		_ = os.RemoveAll(r.path) // the guard tries again
+	}
+}

@@ -1,0 +1,281 @@
+package master
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"os"
+	"os/signal"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/musterd/muster/internal/app"
+	"github.com/musterd/muster/internal/lifecycle"
+	"github.com/musterd/muster/internal/logs"
+	"github.com/musterd/muster/internal/proc"
+)
+
+// Master is one app's supervisor. Only its loop touches it, except for what says otherwise.
+type Master struct {
+	cfg     Config
+	log     *slog.Logger
+	records *logs.Async // behind log
+	sink    *logs.Sink
+	state   *lifecycle.State
+
+	inbox  chan func()   // to the loop, from anywhere
+	done   chan struct{} // closed when the loop has ended; nothing is read from inbox any more
+	queued []func()      // from the loop to itself
+	alarms []alarm
+	wg     sync.WaitGroup // of every goroutine that posts to the inbox
+
+	workers   map[lifecycle.WorkerID]*worker
+	listeners []*listener
+	slots     int  // slots with sockets, including those that were parked by a scale-down
+	asks      bool // some worker once asked for a socket: from then on one that asks for none is not ready
+	balance   app.Balance
+
+	run     *runtimeDir
+	spawner *proc.Spawner
+	guard   *proc.Guard
+	reaper  *proc.Reaper
+	rescue  rescuer
+	gives   uint64 // connections given to workers so far
+	above   upstream
+
+	stops    int // stop signals so far
+	ops      uint64
+	lastExit proc.Exit
+	exits    []exitNote // of the step under way
+	exitCode int
+	ended    bool
+}
+
+type alarm struct {
+	at time.Time
+	do func()
+}
+
+// Run supervises the app until it is stopped by a signal, gives up, or ctx ends, and returns the exit code of the process. The error is for
+// what kept the app from starting.
+func Run(ctx context.Context, cfg Config) (int, error) {
+	m := newMaster(cfg)
+	defer m.close()
+	if err := m.open(); err != nil {
+		return 1, err
+	}
+	m.start(ctx)
+	return m.exitCode, nil
+}
+
+func newMaster(cfg Config) *Master {
+	options := logOptions(cfg)
+	records := logs.NewAsync(logs.NewHandler(cfg.Stderr, options), 0)
+	return &Master{
+		cfg:     cfg,
+		records: records,
+		log:     slog.New(records),
+		sink:    logs.NewSink(cfg.Stdout, options),
+		balance: cfg.balance(),
+		state:   lifecycle.New(policy(cfg), cfg.Workers, rand.Uint64()),
+		inbox:   make(chan func(), 64),
+		done:    make(chan struct{}),
+		workers: map[lifecycle.WorkerID]*worker{},
+		slots:   cfg.Workers,
+	}
+}
+
+func logOptions(cfg Config) logs.Options {
+	o := logs.Options{Format: logs.Format(cfg.LogFormat), Color: logs.ColorNever}
+	if cfg.Color {
+		o.Color = logs.ColorAlways
+	}
+	o.Width = len(cfg.App.Name) + 1 + len(strconv.Itoa(max(0, cfg.Workers-1)))
+	return o
+}
+
+func policy(cfg Config) lifecycle.Policy {
+	p := lifecycle.Policy{
+		StartTimeout: cfg.App.StartTimeout.Duration(),
+		StopTimeout:  cfg.App.StopTimeout.Duration(),
+		MinUptime:    cfg.App.MinUptime.Duration(),
+		MaxStarting:  cfg.App.MaxStarting,
+	}
+	if p.MaxStarting == 0 {
+		p.MaxStarting = cfg.CPUs
+	}
+	if n := cfg.App.MaxRestarts; n != nil {
+		p.GiveUpAfter = *n + 1
+	}
+	return p
+}
+
+// open takes everything from the system that can be refused. What it took is given back by close.
+func (m *Master) open() error {
+	if err := m.openListeners(); err != nil {
+		return err
+	}
+	var err error
+	if m.run, err = newRuntimeDir(m.cfg.App.Name); err != nil {
+		return err
+	}
+	return m.openProcesses()
+}
+
+func (m *Master) openProcesses() error {
+	if err := proc.BecomeSubreaper(); err != nil {
+		m.log.Debug("stray processes cannot be caught", keyError, err)
+	}
+	m.spawner = proc.NewSpawner(m.log)
+	m.reaper = proc.NewReaper(m.log)
+	guard, err := proc.NewGuard(m.spawner)
+	if err != nil {
+		return fmt.Errorf("start the guard: %w", err)
+	}
+	m.guard = guard
+	return m.guard.RemoveAtEnd(m.run.path)
+}
+
+// start runs the loop until the app has ended.
+func (m *Master) start(ctx context.Context) {
+	signals := make(chan os.Signal, 16)
+	signal.Notify(signals, handled...)
+	defer signal.Stop(signals)
+	if err := proc.SetTitle("muster: master " + m.cfg.App.Name); err != nil {
+		m.log.Debug("process title not set", keyError, err)
+	}
+	m.above = newUpstream(m.log)
+	m.openRescue()
+	m.announceStart()
+	m.step(lifecycle.Tick{})
+	m.loop(ctx, signals)
+}
+
+func (m *Master) loop(ctx context.Context, signals <-chan os.Signal) {
+	timer := time.NewTimer(time.Hour)
+	defer timer.Stop()
+	cancelled := ctx.Done()
+	for !m.ended {
+		m.drainQueued()
+		if m.ended {
+			return
+		}
+		timer.Reset(m.nextWake())
+		select {
+		case do := <-m.inbox:
+			do()
+		case sig := <-signals:
+			m.signal(sig)
+		case <-cancelled:
+			cancelled = nil
+			m.stop("the context ended")
+		case <-timer.C:
+			m.wake()
+		}
+	}
+}
+
+func (m *Master) drainQueued() {
+	for len(m.queued) > 0 {
+		do := m.queued[0]
+		m.queued = m.queued[1:]
+		do()
+	}
+}
+
+// post hands do to the loop. It may be called from anywhere but the loop, and does nothing when the loop has ended.
+func (m *Master) post(do func()) {
+	select {
+	case m.inbox <- do:
+	case <-m.done:
+	}
+}
+
+// later runs do in the loop, after what it is doing now.
+func (m *Master) later(do func()) { m.queued = append(m.queued, do) }
+
+// after runs do in the loop when d has passed.
+func (m *Master) after(d time.Duration, do func()) {
+	m.alarms = append(m.alarms, alarm{at: time.Now().Add(d), do: do})
+}
+
+func (m *Master) nextWake() time.Duration {
+	next, ok := m.state.NextDeadline()
+	for _, a := range m.alarms {
+		if !ok || a.at.Before(next) {
+			next, ok = a.at, true
+		}
+	}
+	if !ok {
+		return time.Hour
+	}
+	return max(0, time.Until(next))
+}
+
+func (m *Master) wake() {
+	now := time.Now()
+	var rest []alarm
+	for _, a := range m.alarms {
+		if a.at.After(now) {
+			rest = append(rest, a)
+		} else {
+			m.later(a.do)
+		}
+	}
+	m.alarms = rest
+	m.step(lifecycle.Tick{})
+}
+
+// step tells the core what happened and carries out what it decides.
+func (m *Master) step(ev lifecycle.Event) {
+	for _, effect := range m.state.Step(time.Now(), ev) {
+		m.log.Debug("effect", keyEffect, effectText(effect))
+		m.carryOut(effect)
+	}
+}
+
+// close gives everything back, in the reverse order of open. No worker is left when it returns.
+func (m *Master) close() {
+	close(m.done)
+	m.killRest()
+	m.rescue.close()
+	m.wg.Wait()
+	for _, l := range m.listeners {
+		l.close()
+	}
+	if m.guard != nil {
+		m.guard.Close()
+	}
+	if m.reaper != nil {
+		m.reaper.Close()
+	}
+	if m.spawner != nil {
+		m.spawner.Close()
+	}
+	m.run.remove()
+	m.flush()
+}
+
+// killRest ends what is left of the workers' trees. After a clean stop there is nothing; after a panic of the loop, everything.
+func (m *Master) killRest() {
+	for _, w := range m.workers {
+		w.kill()
+	}
+	if m.reaper == nil || os.Getpid() == 1 { // the end of PID 1 is the end of all others
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), lastWords)
+	defer cancel()
+	if err := proc.KillStrangers(ctx); err != nil {
+		m.log.Warn("strays left", keyError, err)
+	}
+}
+
+// flush writes out the log, for as long as its reader takes it.
+func (m *Master) flush() {
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+	defer cancel()
+	_ = m.records.Close(ctx) // nobody is left to be told
+}

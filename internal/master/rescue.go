@@ -1,0 +1,236 @@
+package master
+
+import (
+	"errors"
+	"slices"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/musterd/muster/internal/lifecycle"
+	"github.com/musterd/muster/internal/logs"
+	"github.com/musterd/muster/internal/pulse"
+	"github.com/musterd/muster/internal/sock"
+)
+
+// rescuer takes connections out of the queues of slots whose worker does not, and gives them to workers that do. The loop owns it.
+type rescuer struct {
+	watch   *pulse.Watcher // nil where there is none
+	waiting []*rescue      // that no worker can take now
+	total   uint64         // connections that a worker took
+}
+
+// rescue is a connection on its way from one slot's queue to another slot's worker. The master keeps its descriptor until a worker has
+// said that it has the connection, since one that refuses it closes only its own copy.
+type rescue struct {
+	fd       int
+	listener *listener
+	from     int
+	refused  []lifecycle.WorkerID
+}
+
+// queue is a socket as the watcher sees it.
+type queue struct{ *sock.Socket }
+
+// Length is the number of connections that wait.
+func (q queue) Length() (int, error) {
+	state, err := q.Queue()
+	return state.Len, err
+}
+
+// canRescue tells whether workers take connections that the master has accepted.
+func (m *Master) canRescue() bool { return m.cfg.speaksNode() }
+
+func (m *Master) openRescue() {
+	if !m.canRescue() {
+		return
+	}
+	watch, err := pulse.New(func(r pulse.Report) { m.post(func() { m.pulse(r) }) })
+	if err != nil {
+		m.log.Warn("queues are not watched", keyError, err)
+		return
+	}
+	m.rescue.watch = watch
+	for _, l := range m.listeners {
+		m.watchSlots(l)
+	}
+}
+
+func (r *rescuer) close() {
+	if r.watch != nil {
+		r.watch.Close()
+	}
+	for _, c := range r.waiting {
+		_ = unix.Close(c.fd)
+	}
+	r.waiting = nil
+}
+
+// watchSlots keeps an eye on the queues of a listener's slots, whose connections nobody but their occupant takes.
+func (m *Master) watchSlots(l *listener) {
+	for slot := range l.sockets {
+		m.watchSlot(l, slot)
+	}
+}
+
+func (m *Master) watchSlot(l *listener, slot int) {
+	if l.shared || m.rescue.watch == nil {
+		return
+	}
+	key := pulse.Key{Listener: l.index, Slot: slot}
+	if err := m.rescue.watch.Add(key, queue{l.sockets[slot]}); err != nil {
+		m.log.Warn("queue is not watched", logs.KeySlot, slot, keyListener, l.Name, keyError, err)
+		return
+	}
+	m.rescue.watch.Urgent(key, !m.served(l, slot))
+}
+
+// served tells whether the slot has a worker that takes connections from this listener.
+func (m *Master) served(l *listener, slot int) bool {
+	k := m.state.ServingIn(slot)
+	return k != nil && m.workers[k.ID] != nil && m.workers[k.ID].holds(l)
+}
+
+// attend tells the watcher who serves, after something changed in the slot, and gives waiting connections another chance.
+func (m *Master) attend(slot int) {
+	if m.rescue.watch == nil || slot == lifecycle.NoSlot {
+		return
+	}
+	for _, l := range m.listeners {
+		if !l.shared && slot < len(l.sockets) {
+			m.rescue.watch.Urgent(pulse.Key{Listener: l.index, Slot: slot}, !m.served(l, slot))
+		}
+	}
+	m.retryRescues()
+}
+
+// pulse is told that a queue is stuck, or moves again.
+func (m *Master) pulse(r pulse.Report) {
+	l, slot := m.listeners[r.Key.Listener], r.Key.Slot
+	m.setBlocked(l, slot, r.Stuck)
+	for r.Stuck {
+		target := m.rescuerFor(l, slot, nil)
+		if target == nil {
+			return
+		}
+		fd, err := l.sockets[slot].Accept()
+		if err != nil {
+			m.rescueFailed(err)
+			return
+		}
+		m.rescue.watch.Took(r.Key, 1)
+		m.give(target, &rescue{fd: fd, listener: l, from: slot})
+	}
+}
+
+func (m *Master) rescueFailed(err error) {
+	if !errors.Is(err, sock.ErrEmpty) {
+		m.log.Warn("connection not rescued", keyError, err)
+	}
+}
+
+// setBlocked notes whether the occupant of a slot leaves its connections waiting.
+func (m *Master) setBlocked(l *listener, slot int, stuck bool) {
+	k := m.state.ServingIn(slot)
+	if k == nil {
+		return
+	}
+	w := m.workers[k.ID]
+	blocked := stuck && w.holds(l)
+	if w.blocked == blocked {
+		return
+	}
+	w.blocked = blocked
+	if blocked {
+		m.log.Warn("worker blocked: others take its connections", logs.KeySlot, slot, logs.KeyWorker, w.id)
+	} else {
+		m.log.Info("worker takes connections again", logs.KeySlot, slot, logs.KeyWorker, w.id)
+	}
+	m.step(lifecycle.Blocked{Worker: w.id, Is: blocked})
+}
+
+// rescuerFor picks a worker that can take a connection of that listener now: one that serves, has nothing waiting of its own, and is not
+// busy with another rescue. Nil if there is none.
+func (m *Master) rescuerFor(l *listener, slot int, not []lifecycle.WorkerID) *worker {
+	var best *worker
+	for _, w := range m.servingWorkers() {
+		if w.slot == slot && w.blocked || slices.Contains(not, w.id) || !m.idle(l, w) {
+			continue
+		}
+		if best == nil || w.lastRescue < best.lastRescue {
+			best = w
+		}
+	}
+	return best
+}
+
+func (m *Master) idle(l *listener, w *worker) bool {
+	if w.conn == nil || w.blocked || len(w.rescued) > 0 || !w.holds(l) {
+		return false
+	}
+	n, err := queue{l.socket(w.slot)}.Length()
+	return err == nil && n == 0
+}
+
+func (m *Master) give(w *worker, c *rescue) {
+	seq, err := w.conn.NewConn(w.keyOf(c.listener), c.fd)
+	if err != nil {
+		c.refused = append(c.refused, w.id)
+		m.rescue.waiting = append(m.rescue.waiting, c)
+		return
+	}
+	m.gives++
+	w.lastRescue = m.gives
+	w.rescued[seq] = c
+}
+
+// answered is told whether the worker has the connection.
+func (m *Master) answered(w *worker, seq int64, ok bool) {
+	c := w.rescued[seq]
+	if c == nil {
+		return
+	}
+	delete(w.rescued, seq)
+	if ok {
+		m.rescue.total++
+		_ = unix.Close(c.fd)
+	} else {
+		c.refused = append(c.refused, w.id)
+		m.rescue.waiting = append(m.rescue.waiting, c)
+	}
+	m.retryRescues()
+}
+
+// lost takes back what a worker was given and will never answer for: it died, or closed its channel, before it accepted.
+func (m *Master) lost(w *worker) {
+	for seq, c := range w.rescued {
+		delete(w.rescued, seq)
+		m.rescue.waiting = append(m.rescue.waiting, c)
+	}
+	m.retryRescues()
+}
+
+func (m *Master) retryRescues() {
+	waiting := m.rescue.waiting
+	m.rescue.waiting = nil
+	for _, c := range waiting {
+		target := m.rescuerFor(c.listener, lifecycle.NoSlot, c.refused)
+		if target == nil && len(c.refused) > 0 { // everybody had a chance: begin again
+			c.refused = nil
+			target = m.rescuerFor(c.listener, lifecycle.NoSlot, nil)
+		}
+		if target == nil {
+			m.rescue.waiting = append(m.rescue.waiting, c)
+			continue
+		}
+		m.give(target, c)
+	}
+}
+
+func (w *worker) keyOf(l *listener) string {
+	for key, held := range w.keys {
+		if held == l {
+			return key
+		}
+	}
+	return ""
+}

@@ -1,0 +1,89 @@
+package master
+
+import (
+	"os"
+	"syscall"
+
+	"github.com/musterd/muster/internal/lifecycle"
+)
+
+// handled are the signals to a master. SIGPIPE is among them so that a closed stdout is an error of a write and not the master's death.
+var handled = []os.Signal{
+	syscall.SIGTERM, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGHUP, syscall.SIGUSR1, syscall.SIGTTIN, syscall.SIGTTOU, syscall.SIGPIPE,
+}
+
+func (m *Master) signal(sig os.Signal) {
+	switch sig {
+	case syscall.SIGTERM, syscall.SIGINT, syscall.SIGQUIT:
+		m.stop(sig.String())
+	case syscall.SIGHUP:
+		m.hangUp()
+	case syscall.SIGUSR1:
+		m.log.Info("logs go to the standard streams: nothing to reopen")
+	case syscall.SIGTTIN:
+		m.scaleBy(+1)
+	case syscall.SIGTTOU:
+		m.scaleBy(-1)
+	}
+}
+
+// stop ends the app: workers first. The second time, at once.
+func (m *Master) stop(why string) {
+	m.stops++
+	now := m.stops > 1
+	if now {
+		m.log.Warn("stopping at once", keyReason, why)
+	} else {
+		m.log.Info("stopping", keyReason, why)
+		m.above.stopping()
+	}
+	m.step(lifecycle.Stop{Now: now})
+}
+
+// hangUp reloads; but the hang-up of the terminal that the master runs in means that nobody watches it any more.
+func (m *Master) hangUp() {
+	if terminalGone() {
+		m.stop("the terminal is gone")
+		return
+	}
+	m.reload()
+}
+
+func (m *Master) reload() {
+	m.ops++
+	m.log.Info("reloading", keyOp, m.ops)
+	m.step(lifecycle.Reload{Op: m.ops})
+}
+
+func (m *Master) scaleBy(n int) {
+	want := m.state.Want + n
+	if want < 1 {
+		m.log.Warn("not scaled: one worker stays", keySignal, "TTOU")
+		return
+	}
+	m.log.Info("scaling", keyFrom, m.state.Want, keyTo, want)
+	m.step(lifecycle.Scale{Want: want})
+}
+
+// terminalGone tells whether the master had a controlling terminal that has hung up. Opening it then fails with ENXIO or EIO.
+func terminalGone() bool {
+	if !hadTerminal {
+		return false
+	}
+	tty, err := os.OpenFile("/dev/tty", os.O_RDWR|syscall.O_NOCTTY, 0)
+	if err != nil {
+		return true
+	}
+	_ = tty.Close()
+	return false
+}
+
+// hadTerminal is whether the process began with a controlling terminal.
+var hadTerminal = func() bool {
+	tty, err := os.OpenFile("/dev/tty", os.O_RDWR|syscall.O_NOCTTY, 0)
+	if err != nil {
+		return false
+	}
+	_ = tty.Close()
+	return true
+}()

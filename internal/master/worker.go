@@ -1,0 +1,283 @@
+package master
+
+import (
+	"context"
+	"io"
+	"os"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/musterd/muster/internal/lifecycle"
+	"github.com/musterd/muster/internal/logs"
+	"github.com/musterd/muster/internal/nodeipc"
+	"github.com/musterd/muster/internal/notify"
+	"github.com/musterd/muster/internal/proc"
+)
+
+// worker is the process behind a lifecycle.Worker, with everything that the master holds of it. The loop owns it.
+type worker struct {
+	id   lifecycle.WorkerID
+	slot int // lifecycle.NoSlot: a spare
+	gen  lifecycle.Generation
+
+	process *proc.Process      // nil until it runs
+	conn    *nodeipc.Conn      // nil without a channel
+	notify  *notify.Socket     // nil where there is none
+	stdout  *os.File           // read ends, owned by their pumps once these run
+	stderr  *os.File           //
+	tail    *logs.Ring         // the last lines of stderr
+	started time.Time          // when it ran
+	cancel  context.CancelFunc // ends what waits for its readiness
+
+	asked      bool                 // it wanted to listen
+	online     bool                 // Node runs in it
+	ready      bool                 // the core was told
+	waiting    []nodeipc.Query      // of a spare: unanswered until it has a slot
+	keys       map[string]*listener // what it listens on, by the key it knows it under
+	unacked    int                  // server handles that it has not acknowledged
+	rescued    map[int64]*rescue    // connections it was given and has not answered for
+	lastRescue uint64               // the larger, the later it was given a connection
+	status     string               // what it says of itself
+	blocked    bool
+	stopSent   bool // the stop signal was sent
+	killed     bool // by the master
+	ooms       uint64
+	readers    chan struct{} // closed when channel and pumps have been read to their end
+}
+
+// spawn starts the process of a worker beside the loop. The outcome comes back as an event.
+func (m *Master) spawn(e lifecycle.Spawn) {
+	w := &worker{
+		id: e.Worker, slot: e.Slot, gen: e.Gen, tail: logs.NewRing(tailLines, tailBytes),
+		keys: map[string]*listener{}, rescued: map[int64]*rescue{}, readers: make(chan struct{}),
+	}
+	m.workers[w.id] = w
+	plan, err := m.launch(w)
+	if err != nil {
+		m.later(func() { m.spawnFailed(w, err) })
+		return
+	}
+	m.wg.Go(func() { // ends when the program runs or could not be started
+		process, err := m.spawner.Start(context.Background(), plan.spec)
+		plan.release()
+		m.post(func() {
+			if err != nil {
+				m.spawnFailed(w, err)
+				return
+			}
+			m.spawned(w, process)
+		})
+		m.orphan(w, process, err)
+	})
+}
+
+// The last lines of a worker's stderr that its exit report carries.
+const (
+	tailLines = 20
+	tailBytes = 8 << 10
+)
+
+// orphan ends a process that was started while the loop was ending: nobody else will.
+func (m *Master) orphan(w *worker, process *proc.Process, err error) {
+	select {
+	case <-m.done:
+	default:
+		return
+	}
+	if err == nil && w.process == nil {
+		_ = process.SignalGroup(unix.SIGKILL)
+		process.Wait()
+		_ = process.Close()
+	}
+}
+
+func (m *Master) spawnFailed(w *worker, err error) {
+	m.log.Error("worker not started", logs.KeySlot, w.slot, logs.KeyWorker, w.id, keyError, err)
+	w.release()
+	delete(m.workers, w.id)
+	m.lastExit = proc.Exit{Known: true, Code: exitNotStarted}
+	m.step(lifecycle.SpawnFailed{Worker: w.id, Why: err.Error()})
+}
+
+// exitNotStarted is the exit code of an app that gave up because its program cannot be started, as a shell has it.
+const exitNotStarted = 127
+
+func (m *Master) spawned(w *worker, p *proc.Process) {
+	w.process, w.started = p, time.Now()
+	w.ooms, _ = proc.OOMKills()
+	for _, warning := range p.Warnings {
+		m.log.Warn("worker runs without a limit", logs.KeySlot, w.slot, logs.KeyWorker, w.id, keyError, warning.String())
+	}
+	m.log.Info("worker started", logs.KeySlot, w.slot, logs.KeyWorker, w.id, logs.KeyPID, p.PID())
+	m.readStreams(w)
+	m.wg.Go(func() { m.await(w) })
+	m.step(lifecycle.Spawned{Worker: w.id})
+	m.handOff(w)
+}
+
+// readStreams starts what reads the worker: its output, its channel, its notifications. Each ends at its end of file.
+func (m *Master) readStreams(w *worker) {
+	source := func(stream string) logs.Source {
+		return logs.Source{App: m.cfg.App.Name, Slot: w.slot, Worker: uint64(w.id), PID: w.process.PID(), Stream: stream}
+	}
+	ends := make(chan struct{}, 3)
+	pump := func(r *os.File, src logs.Source, tail *logs.Ring) {
+		if err := logs.Pump(r, src, m.sink, tail); err != nil {
+			m.log.Warn("worker output lost", logs.KeySlot, w.slot, logs.KeyWorker, w.id, keyError, err)
+		}
+		ends <- struct{}{}
+	}
+	stdout, stderr := w.stdout, w.stderr
+	w.stdout, w.stderr = nil, nil
+	m.wg.Go(func() { pump(stdout, source(logs.Stdout), nil) })
+	m.wg.Go(func() { pump(stderr, source(logs.Stderr), w.tail) })
+	m.wg.Go(func() {
+		m.readChannel(w)
+		ends <- struct{}{}
+	})
+	if w.notify != nil {
+		m.wg.Go(func() { m.readNotify(w) })
+	}
+	m.wg.Go(func() { // ends with the three
+		for range cap(ends) {
+			<-ends
+		}
+		close(w.readers)
+	})
+}
+
+// await waits for the end of the process, and then for what it wrote last: a reply or a line that was on its way belongs before the
+// exit. A descendant that the worker's end did not take with it may hold the pipes open, so this has a bound.
+func (m *Master) await(w *worker) {
+	exit := w.process.Wait()
+	bound := time.NewTimer(lastWords)
+	defer bound.Stop()
+	select {
+	case <-w.readers:
+	case <-bound.C:
+	}
+	m.post(func() { m.exited(w, exit) })
+}
+
+const lastWords = 500 * time.Millisecond
+
+// exited forgets the worker, after its report.
+func (m *Master) exited(w *worker, exit proc.Exit) {
+	m.lastExit = exit
+	why := m.exitText(w, exit)
+	tail := w.tail.Lines()
+	_ = w.process.Close()
+	w.release()
+	delete(m.workers, w.id)
+	m.exits = append(m.exits, exitNote{worker: w.id, why: why, lived: time.Since(w.started), pid: w.process.PID(), tail: tail})
+	m.step(lifecycle.Exited{Worker: w.id, Why: why})
+	m.exits = nil
+	m.lost(w)
+}
+
+// exitText names the end of a process, and the kernel's reason where it can be known.
+func (m *Master) exitText(w *worker, exit proc.Exit) string {
+	if exit.Signal != unix.SIGKILL || w.killed {
+		return exit.String()
+	}
+	if ooms, known := proc.OOMKills(); known && ooms > w.ooms {
+		return exit.String() + " (out of memory)"
+	}
+	return exit.String()
+}
+
+// release gives back what the worker held. It may be called again.
+func (w *worker) release() {
+	if w.cancel != nil {
+		w.cancel()
+	}
+	closeAll(w.stdout, w.stderr)
+	if w.conn != nil {
+		_ = w.conn.Close()
+	}
+	if w.notify != nil {
+		_ = w.notify.Close()
+	}
+}
+
+func closeAll(files ...*os.File) {
+	for _, f := range files {
+		if f != nil {
+			_ = f.Close()
+		}
+	}
+}
+
+// kill ends the worker and its tree.
+func (w *worker) kill() {
+	w.killed = true
+	if w.process != nil {
+		_ = w.process.SignalGroup(unix.SIGKILL) // it may have exited meanwhile
+	}
+}
+
+// terminate sends the stop signal to the worker alone: a program that has processes of its own tells them itself.
+func (w *worker) terminate(sig unix.Signal) {
+	if w.process != nil && !w.stopSent {
+		w.stopSent = true
+		_ = w.process.Signal(sig) // it may have exited meanwhile
+	}
+}
+
+// readChannel passes on what the worker says on its channel, until it closes it.
+func (m *Master) readChannel(w *worker) {
+	if w.conn == nil {
+		return
+	}
+	for {
+		event, err := w.conn.Receive()
+		if err != nil {
+			m.post(func() { m.channelEnded(w, err) })
+			return
+		}
+		if relevant(event) {
+			m.post(func() { m.channelEvent(w, event) })
+		}
+	}
+}
+
+// relevant keeps a worker that talks a lot from keeping the loop busy: what a program says to others than the master is dropped here.
+func relevant(event nodeipc.Event) bool {
+	msg, ok := event.(nodeipc.Message)
+	if !ok {
+		return true
+	}
+	if msg.FD >= 0 {
+		_ = unix.Close(msg.FD) // nobody here wants it
+	}
+	text, _ := msg.Text()
+	return text == messageReady || msg.Act() == actSuicide
+}
+
+func (m *Master) readNotify(w *worker) {
+	for {
+		d, err := w.notify.Receive()
+		if err != nil {
+			return // closed, with the worker
+		}
+		answered := d.AnswerBarrier()
+		_ = d.Close() // descriptors for a store that there is none of
+		if !answered {
+			m.post(func() { m.notified(w, d.Message) })
+		}
+	}
+}
+
+// channelEnded is no end of the worker: a program may close its channel and live on.
+func (m *Master) channelEnded(w *worker, err error) {
+	if m.workers[w.id] == nil {
+		return
+	}
+	if err != io.EOF {
+		m.log.Warn("channel closed", logs.KeySlot, w.slot, logs.KeyWorker, w.id, keyError, err)
+	}
+	_ = w.conn.Close()
+	m.lost(w)
+	m.channelGone(w)
+}
