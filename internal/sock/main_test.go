@@ -37,16 +37,24 @@ func TestMain(m *testing.M) {
 
 // play ends when the test closes the standard input, or is gone.
 func play(role string) {
-	name, arg, _ := strings.Cut(role, " ")
-	parts[name](arg)
+	perform(role)
 	_, _ = io.Copy(io.Discard, os.Stdin)
 }
 
-var parts = map[string]func(arg string){
-	"hold":   func(string) { fmt.Println("ready") },
-	"listen": playListen,
-	"slots":  playSlots,
-	"serve":  playServe,
+// perform plays a role: its name, and what it needs to know.
+func perform(role string) {
+	switch name, arg, _ := strings.Cut(role, " "); name {
+	case "hold":
+		fmt.Println("ready")
+	case "listen":
+		playListen(arg)
+	case "slots":
+		playSlots()
+	case "serve":
+		playServe()
+	default:
+		performHere(name, arg)
+	}
 }
 
 func playListen(arg string) {
@@ -63,7 +71,7 @@ func playListen(arg string) {
 	fmt.Println(s.Port())
 }
 
-func playSlots(string) {
+func playSlots() {
 	slots, err := OpenSlots(local(), 2, Options{})
 	if err != nil {
 		fmt.Println(err)
@@ -72,7 +80,7 @@ func playSlots(string) {
 	fmt.Println(slots[0].Port())
 }
 
-func playServe(string) {
+func playServe() {
 	l, err := net.FileListener(os.NewFile(inherited, "listener"))
 	if err != nil {
 		fmt.Println(err)

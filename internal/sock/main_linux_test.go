@@ -1,0 +1,41 @@
+package sock
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"runtime"
+
+	"golang.org/x/sys/unix"
+)
+
+// performHere plays the roles that only Linux has.
+func performHere(name, arg string) {
+	switch name {
+	case "bare": // another role without privileges
+		runtime.LockOSThread() // they are a thread's
+		if err := dropCapabilities(); err != nil {
+			fmt.Println(err)
+			return
+		}
+		perform(arg)
+	case "steer":
+		playSteer()
+	}
+}
+
+func dropCapabilities() error {
+	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+	var none [2]unix.CapUserData
+	return unix.Capset(&header, &none[0])
+}
+
+func playSteer() {
+	slots, err := OpenSlots(local(), 2, Options{})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	_, err = NewSteering(slots, SteerOptions{})
+	fmt.Println("permission", errors.Is(err, fs.ErrPermission), err)
+}
