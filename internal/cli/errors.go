@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/musterd/muster/internal/app"
@@ -73,6 +74,9 @@ func invalidValue(cmd *cobra.Command, e *pflag.InvalidValueError) error {
 	wrong := app.Error{Field: "--" + e.GetFlag().Name, Value: e.GetValue(), Reason: e.Unwrap().Error(), Hint: seeHelp(cmd)}
 	if cause, ok := errors.AsType[*app.Error](e); ok {
 		wrong.Reason, wrong.Hint = cause.Reason, cause.Hint
+	}
+	if _, ok := errors.AsType[*strconv.NumError](e); ok {
+		wrong.Reason = "is not a whole number"
 	}
 	return &wrong
 }

@@ -30,7 +30,8 @@ A FILE is run by its interpreter: node, python3, ruby, php or bash; a file that 
 Behind -- stands a command line. npm, yarn, pnpm and npx are looked through, at the script or program that they would run.
 What follows FILE or -- belongs to the program. In it, {fd}, {fd.NAME}, {port}, {port.NAME} and {slot} stand for what a worker gets.
 
-Signals: TERM, INT, QUIT stop the workers and then muster, a second one at once. HUP replaces the workers one by one.`,
+Signals: TERM, INT, QUIT stop the workers and then muster, a second one at once. HUP replaces the workers
+one by one, without downtime. TTIN and TTOU make one worker more or less.`,
 		Example: `  muster run server.js
   muster run -i 4 --env NODE_ENV=production server.js --verbose
   muster run -l :8000 -- gunicorn -w 1 -b fd://{fd} app:app

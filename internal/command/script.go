@@ -58,7 +58,10 @@ func hookNotes(p pkg, req request) []string {
 	var notes []string
 	for _, hook := range []string{"pre", "post"} {
 		if _, ok := p.Scripts[hook+req.name]; ok && req.manager != "node" {
-			note := fmt.Sprintf("the script %s%s does not run: muster starts %s alone, once per worker; run it before, as npm run %s%s", hook, req.name, req.name, hook, req.name)
+			note := fmt.Sprintf("the script %s%s does not run: muster starts %q alone, once per worker", hook, req.name, req.name)
+			if hook == "pre" {
+				note += fmt.Sprintf("; run %q before", req.manager+" run "+hook+req.name)
+			}
 			notes = append(notes, note)
 		}
 	}

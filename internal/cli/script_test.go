@@ -1,0 +1,55 @@
+package cli_test
+
+import (
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"testing"
+
+	"github.com/musterd/muster/internal/cli"
+	"github.com/musterd/muster/internal/proc"
+	"github.com/musterd/muster/internal/stage"
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+// TestMain lets the test binary be muster: for the stories, and for what these start.
+func TestMain(m *testing.M) {
+	stage.Main()
+	proc.GuardMain()
+	testscript.Main(m, map[string]func(){"muster": func() { os.Exit(proc.Main(cli.Main)) }})
+}
+
+// TestStories runs the stories of the command line. Beside testscript's own commands they have
+//
+//	exits CODE PROGRAM [ARGUMENT...]   runs it and compares its exit code
+func TestStories(t *testing.T) {
+	t.Parallel()
+	stories, err := filepath.Glob("../../testdata/script/cli_*.txtar")
+	if err != nil || len(stories) == 0 {
+		t.Fatalf("no stories: %v", err)
+	}
+	testscript.Run(t, testscript.Params{
+		Files:               stories,
+		RequireExplicitExec: true,
+		RequireUniqueNames:  true,
+		Cmds:                map[string]func(*testscript.TestScript, bool, []string){"exits": exits},
+	})
+}
+
+func exits(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: exits CODE PROGRAM [ARGUMENT...]")
+	}
+	code := 0
+	err := ts.Exec(args[1], args[2:]...)
+	if failed, ok := errors.AsType[*exec.ExitError](err); ok {
+		code = failed.ExitCode()
+	} else {
+		ts.Check(err)
+	}
+	if strconv.Itoa(code) != args[0] {
+		ts.Fatalf("exit code %d, want %s", code, args[0])
+	}
+}
