@@ -45,7 +45,18 @@ func Pump(r *os.File, src Source, sink *Sink, tail *Ring) error {
 	p := &pump{enc: sink.encoder(src), sink: sink, tail: tail}
 	p.cut.emit = p.line
 	defer p.finish()
-	return p.run(conn)
+	if err := p.run(conn); err != nil {
+		return readError(r, err)
+	}
+	return nil
+}
+
+// readError prefers the file's own error: for a closed file that of the raw connection is not os.ErrClosed.
+func readError(r *os.File, err error) error {
+	if _, own := r.Read(nil); own != nil {
+		return own
+	}
+	return err
 }
 
 type pump struct {
@@ -75,6 +86,9 @@ func (p *pump) run(conn syscall.RawConn) error {
 		default:
 			p.enc.at(p.sink.now())
 			p.cut.feed(p.mem.in[:p.n])
+			if p.n < chunkSize { // the pipe is drained
+				p.flush()
+			}
 		}
 	}
 }
@@ -83,7 +97,7 @@ func (p *pump) run(conn syscall.RawConn) error {
 func (p *pump) read(fd uintptr) bool {
 	mem := p.memory()
 	p.n, p.err = readRetry(int(fd), mem.in[:])
-	if p.err != syscall.EAGAIN || len(mem.out) > 0 {
+	if !errors.Is(p.err, syscall.EAGAIN) || len(mem.out) > 0 {
 		return true
 	}
 	p.mem = nil
@@ -93,7 +107,7 @@ func (p *pump) read(fd uintptr) bool {
 
 func readRetry(fd int, b []byte) (n int, err error) {
 	for {
-		if n, err = syscall.Read(fd, b); err != syscall.EINTR {
+		if n, err = syscall.Read(fd, b); !errors.Is(err, syscall.EINTR) {
 			return n, err
 		}
 	}
@@ -118,6 +132,9 @@ func (p *pump) line(line []byte, continued bool) {
 
 // flush writes the batch. The sink reports a failure; here there is nothing to do about it.
 func (p *pump) flush() {
+	if len(p.mem.out) == 0 {
+		return
+	}
 	_, _ = p.sink.Write(p.mem.out)
 	p.mem.out = p.mem.out[:0]
 }
@@ -128,8 +145,6 @@ func (p *pump) finish() {
 	if p.mem == nil {
 		return
 	}
-	if len(p.mem.out) > 0 {
-		p.flush()
-	}
+	p.flush()
 	p.mem.release()
 }

@@ -37,18 +37,19 @@ func NewSink(w io.Writer, o Options) *Sink {
 
 // Write passes p, which must be whole lines, to the writer at once. It is how a handler shares the stream with the workers.
 func (s *Sink) Write(p []byte) (int, error) {
-	n, err, report := s.write(p)
+	n, report, err := s.write(p)
 	if report && s.onError != nil {
 		s.onError(err)
 	}
 	return n, err
 }
 
-func (s *Sink) write(p []byte) (n int, err error, report bool) {
+// write also says whether the error is to be reported, which is done without the lock: OnError may log to this sink.
+func (s *Sink) write(p []byte) (n int, report bool, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.gone != nil {
-		return 0, s.gone, false
+		return 0, false, s.gone
 	}
 	n, err = s.w.Write(p)
 	if errors.Is(err, syscall.EPIPE) {
@@ -56,7 +57,7 @@ func (s *Sink) write(p []byte) (n int, err error, report bool) {
 	}
 	report = err != nil && !s.failing
 	s.failing = err != nil
-	return n, err, report
+	return n, report, err
 }
 
 func (s *Sink) encoder(src Source) encoder { return newEncoder(src, s.format, s.width, s.color) }
