@@ -1,6 +1,7 @@
 package muster_test
 
 import (
+	"context"
 	"io"
 	"os"
 	"syscall"
@@ -95,33 +96,46 @@ func TestDrainWaitsForHijacked(t *testing.T) {
 	p.exits(0)
 }
 
-// The worker leaves in the middle of load while another one serves the same queue; no client notices.
+// Workers leave in the middle of load while another one serves the same queue; no client notices.
 func TestDrainUnderLoad(t *testing.T) {
 	t.Parallel()
-	for _, fresh := range []bool{false, true} {
-		l, addr := listenTCP(t)
-		workers := []*proc{inherit(t, "http", []*os.File{l}), inherit(t, "http", []*os.File{l})}
-		for _, p := range workers {
-			p.address()
-		}
-		results := make(chan *load.Result, 1)
-		ctx := testutil.Context(t)
-		go func() {
-			r, err := load.Run(ctx, load.Options{Addr: addr, Clients: 16, NewConnPerRequest: fresh, NoRetry: true, Count: 6000})
-			if err != nil {
-				t.Error(err)
+	for name, fresh := range map[string]bool{"keep-alive": false, "new connections": true} {
+		t.Run(name, func(t *testing.T) {
+			l, addr := listenTCP(t)
+			workers := []*proc{inherit(t, "http", []*os.File{l}), inherit(t, "http", []*os.File{l})}
+			for _, p := range workers {
+				p.address()
 			}
-			results <- r
-		}()
-		for range 4 {
-			get(t, addr, "/") // the load runs
-			replace(t, workers, l)
+			finish := loadUntil(t, load.Options{Addr: addr, Clients: 16, NewConnPerRequest: fresh, NoRetry: true})
+			for range 4 {
+				get(t, addr, "/") // the load runs
+				replace(t, workers, l)
+			}
+			r := finish()
+			if r.Failed() > 0 || r.OK == 0 {
+				t.Errorf("%d of %d requests failed: %+v", r.Failed(), r.Requests, r.Failures)
+			}
+			t.Logf("%d requests on %d connections by %d workers", r.Requests, r.Connections, len(r.ByPID))
+		})
+	}
+}
+
+// loadUntil puts load on until the returned function is called.
+func loadUntil(t *testing.T, o load.Options) (finish func() *load.Result) {
+	t.Helper()
+	o.Duration = time.Hour
+	ctx, cancel := context.WithCancel(testutil.Context(t))
+	results := make(chan *load.Result, 1)
+	go func() {
+		r, err := load.Run(ctx, o)
+		if err != nil {
+			t.Error(err)
 		}
-		r := <-results
-		if r == nil || r.Failed() > 0 {
-			t.Errorf("fresh %v: %d of %d requests failed: %+v", fresh, r.Failed(), r.Requests, r.Failures)
-		}
-		t.Logf("fresh %v: %d requests on %d connections by %d workers", fresh, r.Requests, r.Connections, len(r.ByPID))
+		results <- r
+	}()
+	return func() *load.Result {
+		cancel()
+		return <-results
 	}
 }
 
