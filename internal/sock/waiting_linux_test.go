@@ -85,7 +85,7 @@ func TestPythonWaits(t *testing.T) {
 				l = unixAt(socketPath(t))
 			}
 			s := openShared(t, l, Options{})
-			p := start(t, exec.Command(python, "-c", prelude+tt.program), s)
+			p := start(t, exec.Command(python, "-IS", "-c", prelude+tt.program), s)
 			if p.line() != "ready" {
 				t.Fatal("not ready")
 			}
