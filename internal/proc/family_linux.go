@@ -54,7 +54,7 @@ func orphans() []int {
 	return withoutSelf(system.pids())
 }
 
-func strangers() []int { return system.descendants([]int{os.Getpid()}, children.knows) }
+func strangers() []int { return descendants([]int{os.Getpid()}, children.knows) }
 
 func withoutSelf(pids []int) []int {
 	kept := pids[:0]

@@ -146,7 +146,7 @@ func (w *watchman) descendants() []int {
 			roots = append(roots, worker.pid)
 		}
 	}
-	return system.descendants(roots, isSelf)
+	return descendants(roots, isSelf)
 }
 
 func (w *watchman) killGroups() {

@@ -126,8 +126,8 @@ func (p *Process) PID() int { return p.pid }
 // PIDFD is -1: there are no pidfds on this system.
 func (p *Process) PIDFD() int { return -1 }
 
-// Child reports that the process is ours to reap.
-func (p *Process) Child() bool { return true }
+// Ours reports that the process is ours to reap.
+func (p *Process) Ours() bool { return true }
 
 // Signal signals the process itself, [os.ErrProcessDone] once it was reaped.
 func (p *Process) Signal(sig unix.Signal) error { return p.kill(p.pid, sig) }

@@ -58,10 +58,13 @@ func cancelOn(ctx context.Context, file *os.File) (stop func() bool) {
 	return context.AfterFunc(ctx, func() { _ = file.SetDeadline(time.Unix(1, 0)) })
 }
 
-// killSure sends SIGKILL to pid if it still is the process that check wants,
-// and reports whether it did. The pidfd is opened before the check, so that pid
-// cannot change its meaning between the two.
+// killSure sends SIGKILL to pid if it is a process that check wants, and reports
+// whether it did. The pidfd is opened before the check that counts, so that pid
+// cannot change its meaning between the two; the one before spares most pidfds.
 func killSure(pid int, check func(pid int) bool) bool {
+	if !check(pid) {
+		return false
+	}
 	fd, err := unix.PidfdOpen(pid, 0)
 	if err != nil {
 		return false

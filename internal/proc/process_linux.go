@@ -99,8 +99,8 @@ func (p *Process) PID() int { return p.pid }
 // PIDFD is borrowed: it is open until Close.
 func (p *Process) PIDFD() int { return p.fd }
 
-// Child reports whether the process is ours to reap.
-func (p *Process) Child() bool { return p.child }
+// Ours reports whether the process is ours to reap.
+func (p *Process) Ours() bool { return p.child }
 
 // Signal signals the process itself. It returns [os.ErrProcessDone] once the
 // process has ended.

@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+
+	"golang.org/x/sys/unix"
 )
 
 // procFS is a proc(5) file system by its mount point.
@@ -27,11 +29,27 @@ func (fs procFS) path(pid int, name string) string {
 }
 
 func (fs procFS) stat(pid int) (stat, error) {
-	data, err := os.ReadFile(fs.path(pid, "stat"))
+	var room [1 << 10]byte
+	data, err := readShort(fs.path(pid, "stat"), room[:])
 	if err != nil {
 		return stat{}, err
 	}
 	return parseStat(string(data))
+}
+
+// readShort reads a file that /proc gives in one piece, by a third of the system
+// calls of os.ReadFile: a scan reads one for every process there is.
+func readShort(path string, room []byte) ([]byte, error) {
+	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer unix.Close(fd)
+	n, err := unix.Read(fd, room)
+	if err != nil {
+		return nil, err
+	}
+	return room[:n], nil
 }
 
 // parseStat skips the command's name, which may hold blanks and parentheses.

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -15,7 +17,7 @@ import (
 // Tree is pid and all its descendants, each after its parent. It is a snapshot
 // of a moving thing: by the time it is read any of them may have ended.
 func Tree(pid int) []int {
-	return append([]int{pid}, system.descendants([]int{pid}, nobody)...)
+	return append([]int{pid}, descendants([]int{pid}, nobody)...)
 }
 
 func nobody(int) bool { return false }
@@ -34,22 +36,30 @@ func inheritsOrphans() bool {
 }
 
 // descendants of the roots, parents first, without the trees of those to skip.
-func (fs procFS) descendants(roots []int, skip func(pid int) bool) []int {
-	childrenOf := fs.childrenByTask
-	if _, err := fs.childrenByTask(os.Getpid()); err != nil {
-		childrenOf = fs.childrenByScan()
-	}
+func descendants(roots []int, skip func(pid int) bool) []int {
+	childrenOf := lister()
 	var found []int
 	for queue := slices.Clone(roots); len(queue) > 0; queue = queue[1:] {
-		pids, _ := childrenOf(queue[0])
-		for _, child := range pids {
-			if !skip(child) {
-				found = append(found, child)
-				queue = append(queue, child)
+		for _, pid := range childrenOf(queue[0]) {
+			if !skip(pid) {
+				found = append(found, pid)
+				queue = append(queue, pid)
 			}
 		}
 	}
 	return found
+}
+
+// lister is the cheapest way to find the children of processes here.
+func lister() func(pid int) []int {
+	if _, err := system.childrenByTask(os.Getpid()); err == nil {
+		return func(pid int) []int {
+			pids, _ := system.childrenByTask(pid)
+			return pids
+		}
+	}
+	byParent := scans.next()
+	return func(pid int) []int { return byParent[pid] }
 }
 
 // childrenByTask reads /proc/pid/task/*/children, which only kernels built with
@@ -76,13 +86,35 @@ func (fs procFS) childrenByTask(pid int) ([]int, error) {
 
 var errNoChildrenFile = errors.New("no children file")
 
-// childrenByScan looks at every process once.
-func (fs procFS) childrenByScan() func(pid int) ([]int, error) {
-	byParent := make(map[int][]int)
+// byParent looks at every process once.
+func (fs procFS) byParent() map[int][]int {
+	found := make(map[int][]int)
 	for _, pid := range fs.pids() {
 		if s, err := fs.stat(pid); err == nil {
-			byParent[s.parent] = append(byParent[s.parent], pid)
+			found[s.parent] = append(found[s.parent], pid)
 		}
 	}
-	return func(pid int) ([]int, error) { return byParent[pid], nil }
+	return found
+}
+
+// scans lets those who look at every process at the same time, as when a
+// thousand workers are stopped at once, do it together.
+var scans sharedScan
+
+type sharedScan struct {
+	started atomic.Uint64
+	running sync.Mutex // one scan at a time
+	found   map[int][]int
+}
+
+// next is the result, to be read only, of a scan that began after the call.
+func (s *sharedScan) next() map[int][]int {
+	before := s.started.Load()
+	s.running.Lock()
+	defer s.running.Unlock()
+	if s.started.Load() == before {
+		s.started.Add(1)
+		s.found = system.byParent()
+	}
+	return s.found
 }
