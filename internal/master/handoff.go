@@ -54,6 +54,7 @@ func (m *Master) channelEvent(w *worker, event nodeipc.Event) {
 		m.listening(w, e)
 	case nodeipc.Closed:
 		delete(w.keys, e.Key)
+		m.attend(w.slot)
 	case nodeipc.ExitedAfterDisconnect:
 		m.leaves(w, e)
 	case nodeipc.Accepted:
@@ -160,7 +161,9 @@ func (m *Master) handleLost(w *worker, e nodeipc.HandleLost) {
 		m.answered(w, e.Seq, false)
 		return
 	}
-	m.log.Warn("worker took no socket", logs.KeySlot, w.slot, logs.KeyWorker, w.id)
+	if k := m.state.Worker(w.id); k != nil && !k.Leaving() {
+		m.log.Warn("worker took no socket", logs.KeySlot, w.slot, logs.KeyWorker, w.id)
+	}
 }
 
 // channelGone asks a worker that drained by message, and has closed its channel when the last connection was gone, to end what it still runs.

@@ -128,7 +128,9 @@ func (m *Master) environment(w *worker) []string {
 	set("MUSTER_APP", m.cfg.App.Name)
 	set("MUSTER_ID", strconv.FormatUint(uint64(w.id), 10))
 	set("MUSTER_GENERATION", strconv.FormatUint(uint64(w.gen), 10))
-	if w.slot >= 0 {
+	if w.slot == lifecycle.NoSlot {
+		set("MUSTER_SPARE", "1") // what it does at boot is done in more processes than there are slots
+	} else {
 		set("MUSTER_SLOT", strconv.Itoa(w.slot))
 		set(m.cfg.App.InstanceVar, strconv.Itoa(w.slot))
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/musterd/muster/internal/app"
 	"github.com/musterd/muster/internal/logs"
 	"github.com/musterd/muster/internal/nodeipc"
+	"github.com/musterd/muster/internal/pulse"
 	"github.com/musterd/muster/internal/sock"
 )
 
@@ -21,6 +22,7 @@ type listener struct {
 	tuple    string         // what the workers call it
 	sockets  []*sock.Socket // by slot; or one
 	shared   bool
+	closed   bool            // its sockets are gone
 	data     json.RawMessage // of the first worker that asked, for all who follow: a TLS server's ticket keys
 }
 
@@ -30,6 +32,17 @@ func (l *listener) socket(slot int) *sock.Socket {
 		return l.sockets[0]
 	}
 	return l.sockets[slot]
+}
+
+// forsake closes the sockets of a listener that no worker has.
+func (m *Master) forsake(l *listener) {
+	for slot := range l.sockets {
+		if m.rescue.watch != nil && !l.shared {
+			m.rescue.watch.Remove(pulse.Key{Listener: l.index, Slot: slot})
+		}
+	}
+	l.close()
+	l.closed, l.declared = true, false
 }
 
 func (l *listener) close() {
@@ -94,7 +107,7 @@ func (m *Master) openSlot(slot int) {
 	}
 	m.slots = slot + 1
 	for _, l := range m.listeners {
-		if l.shared {
+		if l.shared || l.closed {
 			continue
 		}
 		s, err := m.addSocket(l)
@@ -147,7 +160,7 @@ func (m *Master) listenerFor(q nodeipc.Query) (*listener, error) {
 // or path. The operator's host wins over the program's.
 func (m *Master) match(q nodeipc.Query) *listener {
 	for _, l := range m.listeners {
-		if l.tuple == q.Tuple() {
+		if l.tuple == q.Tuple() && !l.closed {
 			return l
 		}
 	}

@@ -241,7 +241,7 @@ func (m *Master) close() {
 	close(m.done)
 	m.killRest()
 	m.rescue.close()
-	m.wg.Wait()
+	m.awaitReaders()
 	for _, l := range m.listeners {
 		l.close()
 	}
@@ -256,6 +256,21 @@ func (m *Master) close() {
 	}
 	m.run.remove()
 	m.flush()
+}
+
+// awaitReaders waits for the goroutines that read the workers. What keeps them is a standard stream that nobody reads: not for ever.
+func (m *Master) awaitReaders() {
+	ended := make(chan struct{})
+	go func() { // ends with them, or with the process
+		m.wg.Wait()
+		close(ended)
+	}()
+	bound := time.NewTimer(2 * time.Second)
+	defer bound.Stop()
+	select {
+	case <-ended:
+	case <-bound.C:
+	}
 }
 
 // killRest ends what is left of the workers' trees. After a clean stop there is nothing; after a panic of the loop, everything.

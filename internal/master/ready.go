@@ -38,9 +38,24 @@ func (m *Master) expectListen(w *worker) {
 	}
 	m.poll(w, bindsItself, func() {
 		if !w.asked { // what it listens on may be the master's
-			m.becomeReady(w)
+			m.listensItself(w)
 		}
 	})
+}
+
+// listensItself takes note of a worker that serves without the master. Sockets of the master's on its port would only keep connections from it.
+func (m *Master) listensItself(w *worker) {
+	m.becomeReady(w)
+	if m.asks {
+		return
+	}
+	for _, l := range m.listeners {
+		if l.declared && !l.closed {
+			m.log.Warn("worker listens by itself (exclusive or reusePort): the declared listener is closed",
+				keyListener, l.Name, keyHint, "drop --listen, or let the program listen through its cluster")
+			m.forsake(l)
+		}
+	}
 }
 
 func (m *Master) background(w *worker) {

@@ -3,6 +3,7 @@ package master
 import (
 	"errors"
 	"slices"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -96,7 +97,7 @@ func (m *Master) attend(slot int) {
 		return
 	}
 	for _, l := range m.listeners {
-		if !l.shared && slot < len(l.sockets) {
+		if !l.shared && !l.closed && slot < len(l.sockets) {
 			m.rescue.watch.Urgent(pulse.Key{Listener: l.index, Slot: slot}, !m.served(l, slot))
 		}
 	}
@@ -106,6 +107,9 @@ func (m *Master) attend(slot int) {
 // pulse is told that a queue is stuck, or moves again.
 func (m *Master) pulse(r pulse.Report) {
 	l, slot := m.listeners[r.Key.Listener], r.Key.Slot
+	if l.closed {
+		return
+	}
 	m.setBlocked(l, slot, r.Stuck)
 	for r.Stuck {
 		target := m.rescuerFor(l, slot, nil)
@@ -141,11 +145,24 @@ func (m *Master) setBlocked(l *listener, slot int, stuck bool) {
 	}
 	w.blocked = blocked
 	if blocked {
-		m.log.Warn("worker blocked: others take its connections", logs.KeySlot, slot, logs.KeyWorker, w.id)
-	} else {
-		m.log.Info("worker takes connections again", logs.KeySlot, slot, logs.KeyWorker, w.id)
+		w.blockedAt = time.Now()
+		m.after(blockedShown, func() { m.reportBlocked(w) })
+	} else if w.blockedShown {
+		w.blockedShown = false
+		m.log.Info("worker takes connections again", logs.KeySlot, slot, logs.KeyWorker, w.id, keyAfter, time.Since(w.blockedAt).Round(time.Millisecond))
 	}
 	m.step(lifecycle.Blocked{Worker: w.id, Is: blocked})
+}
+
+// blockedShown is how long a worker is blocked before the log says so: on a busy machine many are, for a moment.
+const blockedShown = time.Second
+
+func (m *Master) reportBlocked(w *worker) {
+	if m.workers[w.id] != w || !w.blocked || w.blockedShown || time.Since(w.blockedAt) < blockedShown {
+		return
+	}
+	w.blockedShown = true
+	m.log.Warn("worker blocked: others take its connections", logs.KeySlot, w.slot, logs.KeyWorker, w.id)
 }
 
 // rescuerFor picks a worker that can take a connection of that listener now: one that serves, has nothing waiting of its own, and is not

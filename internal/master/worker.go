@@ -30,20 +30,22 @@ type worker struct {
 	started time.Time          // when it ran
 	cancel  context.CancelFunc // ends what waits for its readiness
 
-	asked      bool                 // it wanted to listen
-	online     bool                 // Node runs in it
-	ready      bool                 // the core was told
-	waiting    []nodeipc.Query      // of a spare: unanswered until it has a slot
-	keys       map[string]*listener // what it listens on, by the key it knows it under
-	unacked    int                  // server handles that it has not acknowledged
-	rescued    map[int64]*rescue    // connections it was given and has not answered for
-	lastRescue uint64               // the larger, the later it was given a connection
-	status     string               // what it says of itself
-	blocked    bool
-	stopSent   bool // the stop signal was sent
-	killed     bool // by the master
-	ooms       uint64
-	readers    chan struct{} // closed when channel and pumps have been read to their end
+	asked        bool                 // it wanted to listen
+	online       bool                 // Node runs in it
+	ready        bool                 // the core was told
+	waiting      []nodeipc.Query      // of a spare: unanswered until it has a slot
+	keys         map[string]*listener // what it listens on, by the key it knows it under
+	unacked      int                  // server handles that it has not acknowledged
+	rescued      map[int64]*rescue    // connections it was given and has not answered for
+	lastRescue   uint64               // the larger, the later it was given a connection
+	status       string               // what it says of itself
+	blocked      bool
+	blockedAt    time.Time
+	blockedShown bool // the log said so
+	stopSent     bool // the stop signal was sent
+	killed       bool // by the master
+	ooms         uint64
+	readers      chan struct{} // closed when channel and pumps have been read to their end
 }
 
 // spawn starts the process of a worker beside the loop. The outcome comes back as an event.
