@@ -24,13 +24,13 @@ func runExample(t *testing.T, env []string, args ...string) *testutil.Running {
 
 // address waits for the line that tells where the example listens.
 func address(r *testutil.Running) string {
-	return r.WaitLine(`listening.*\b(127\.0\.0\.1:\d+)`)[1]
+	return r.WaitLine(`(?:master started|listening).*\b(127\.0\.0\.1:\d+)`)[1]
 }
 
 // requireAnswers asks the example forty times and stops it.
-func requireAnswers(t *testing.T, r *testutil.Running) {
+func requireAnswers(t *testing.T, r *testutil.Running, addr string) {
 	t.Helper()
-	got, err := load.Run(testutil.Context(t), load.Options{Addr: address(r), Clients: 4, Count: 40, NewConnPerRequest: true})
+	got, err := load.Run(testutil.Context(t), load.Options{Addr: addr, Clients: 4, Count: 40, NewConnPerRequest: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -51,25 +51,34 @@ func withNode(t *testing.T, major int) []string {
 func TestNode(t *testing.T) {
 	t.Parallel()
 	for _, major := range testutil.NodeVersions() {
-		for _, args := range [][]string{{"node/server.mjs"}, {"node/server.cjs"}, {"--handoff", "message", "node/worker.js"}} {
-			t.Run(fmt.Sprint(major, " ", args[len(args)-1]), func(t *testing.T) {
+		for _, program := range []string{"node/server.mjs", "node/server.cjs"} {
+			t.Run(fmt.Sprint(major, " ", program), func(t *testing.T) {
 				t.Parallel()
-				requireAnswers(t, runExample(t, withNode(t, major), append([]string{"-l", "127.0.0.1:0"}, args...)...))
+				addr := fmt.Sprintf("127.0.0.1:%d", testutil.Port(t))
+				r := runExample(t, append(withNode(t, major), "PORT="+addr[len("127.0.0.1:"):]), program)
+				r.WaitLine(`serving workers=2`)
+				requireAnswers(t, r, addr)
 			})
 		}
+		t.Run(fmt.Sprint(major, " by message"), func(t *testing.T) {
+			t.Parallel()
+			r := runExample(t, withNode(t, major), "-l", "127.0.0.1:0", "--handoff", "message", "node/worker.js")
+			requireAnswers(t, r, address(r))
+		})
 	}
 }
 
 func TestPython(t *testing.T) {
 	t.Parallel()
 	for program, args := range map[string][]string{
-		"gunicorn": {"-b", "fd://3", "--chdir", "python", "wsgi:app"},
+		"gunicorn": {"--chdir", "python", "wsgi:app"},
 		"uvicorn":  {"--fd", "3", "--app-dir", "python", "asgi:app"},
 	} {
 		t.Run(program, func(t *testing.T) {
 			t.Parallel()
 			command := append([]string{"-l", "127.0.0.1:0", "--", testutil.Need(t, program)}, args...)
-			requireAnswers(t, runExample(t, []string{"PYTHONDONTWRITEBYTECODE=1"}, command...))
+			r := runExample(t, []string{"PYTHONDONTWRITEBYTECODE=1"}, command...)
+			requireAnswers(t, r, address(r))
 		})
 	}
 }
@@ -77,7 +86,8 @@ func TestPython(t *testing.T) {
 func TestRuby(t *testing.T) {
 	t.Parallel()
 	addr := fmt.Sprintf("tcp://127.0.0.1:%d", testutil.Port(t))
-	requireAnswers(t, runExample(t, nil, "-l", addr, "--", testutil.Need(t, "puma"), "-b", addr, "ruby/config.ru"))
+	r := runExample(t, nil, "-l", addr, "--", testutil.Need(t, "puma"), "-b", addr, "ruby/config.ru")
+	requireAnswers(t, r, address(r))
 }
 
 func TestPHP(t *testing.T) {

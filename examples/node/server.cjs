@@ -6,4 +6,4 @@ const server = createServer((req, res) => {
   res.end(`hello from pid: ${process.pid}\n`);
 });
 
-server.listen(3000);
+server.listen(process.env.PORT ?? 3000);
