@@ -42,8 +42,9 @@ func (o Options) colored(w io.Writer, getenv func(string) string) bool {
 		return true
 	case ColorNever:
 		return false
+	default: // ColorAuto
+		return getenv("NO_COLOR") == "" && getenv("TERM") != "dumb" && isTerminal(w)
 	}
-	return getenv("NO_COLOR") == "" && getenv("TERM") != "dumb" && isTerminal(w)
 }
 
 // isTerminal looks through a Sink at what it writes to. It must not call os.File.Fd, which makes the file blocking.

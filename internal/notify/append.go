@@ -43,10 +43,10 @@ func (m Message) appendWatchdog(e *encoder) {
 	if m.Watchdog == WatchdogPing || m.Watchdog == WatchdogTrigger {
 		e.put("WATCHDOG", m.Watchdog)
 	}
-	if m.HasWatchdogUSec && m.WatchdogUSec < time.Microsecond {
+	if m.HasWatchdogPeriod && m.WatchdogPeriod < time.Microsecond {
 		e.put("WATCHDOG_USEC", "0")
 	}
-	e.number("WATCHDOG_USEC", uint64(max(m.WatchdogUSec.Microseconds(), 0)))
+	e.number("WATCHDOG_USEC", uint64(max(m.WatchdogPeriod.Microseconds(), 0)))
 	e.number("EXTEND_TIMEOUT_USEC", uint64(max(m.ExtendTimeout.Microseconds(), 0)))
 }
 

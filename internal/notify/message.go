@@ -28,10 +28,10 @@ type Message struct {
 	Errno   int // ERRNO: why the sender failed; 0: not said
 	MainPID int // MAINPID: the process that stands for the sender from now on; 0: not said
 
-	Watchdog        string        // WATCHDOG: WatchdogPing, WatchdogTrigger or empty
-	WatchdogUSec    time.Duration // WATCHDOG_USEC: the new period of pings, in whole microseconds
-	HasWatchdogUSec bool          // tells a period of 0, which ends the watch, from none
-	ExtendTimeout   time.Duration // EXTEND_TIMEOUT_USEC: another message comes within this time, in whole microseconds
+	Watchdog          string        // WATCHDOG: WatchdogPing, WatchdogTrigger or empty
+	WatchdogPeriod    time.Duration // WATCHDOG_USEC: the new period of pings, in whole microseconds
+	HasWatchdogPeriod bool          // tells a period of 0, which ends the watch, from none
+	ExtendTimeout     time.Duration // EXTEND_TIMEOUT_USEC: another message comes within this time, in whole microseconds
 
 	FDStore       bool   // FDSTORE=1: keep the file descriptors of this datagram
 	FDStoreRemove bool   // FDSTOREREMOVE=1: forget the kept ones named FDName

@@ -71,7 +71,7 @@ var setters = map[string]func(*Message, string) error{
 	"ERRNO":               number(0, func(m *Message, n int) { m.Errno = n }),
 	"MAINPID":             number(1, func(m *Message, n int) { m.MainPID = n }),
 	"WATCHDOG":            (*Message).setWatchdog,
-	"WATCHDOG_USEC":       micros(func(m *Message, d time.Duration) { m.WatchdogUSec, m.HasWatchdogUSec = d, true }),
+	"WATCHDOG_USEC":       micros(func(m *Message, d time.Duration) { m.WatchdogPeriod, m.HasWatchdogPeriod = d, true }),
 	"EXTEND_TIMEOUT_USEC": micros(func(m *Message, d time.Duration) { m.ExtendTimeout = d }),
 	"FDNAME":              (*Message).setFDName,
 	"FDPOLL":              (*Message).setFDPoll,

@@ -38,8 +38,8 @@ func TestParse(t *testing.T) {
 		{name: "ping", in: "WATCHDOG=1", want: Message{Watchdog: WatchdogPing}},
 		{name: "trigger", in: "WATCHDOG=trigger", want: Message{Watchdog: WatchdogTrigger}},
 		{name: "watchdog of no kind", in: "WATCHDOG=2", errs: []string{"WATCHDOG"}},
-		{name: "period", in: "WATCHDOG_USEC=1500000", want: Message{WatchdogUSec: 1500 * time.Millisecond, HasWatchdogUSec: true}},
-		{name: "no watch", in: "WATCHDOG_USEC=0", want: Message{HasWatchdogUSec: true}},
+		{name: "period", in: "WATCHDOG_USEC=1500000", want: Message{WatchdogPeriod: 1500 * time.Millisecond, HasWatchdogPeriod: true}},
+		{name: "no watch", in: "WATCHDOG_USEC=0", want: Message{HasWatchdogPeriod: true}},
 		{
 			name: "for ever", in: "EXTEND_TIMEOUT_USEC=18446744073709551615",
 			want: Message{ExtendTimeout: math.MaxInt64 / 1000 * time.Microsecond},
@@ -100,8 +100,8 @@ func TestAppendSanitises(t *testing.T) {
 		want string
 	}{
 		{"status", Message{Status: "a\nREADY=1\x00\xff"}, "STATUS=a READY=1 \uFFFD"},
-		{"negative", Message{Errno: -1, MainPID: -1, WatchdogUSec: -1, ExtendTimeout: -1}, ""},
-		{"below a microsecond", Message{WatchdogUSec: 999, HasWatchdogUSec: true, ExtendTimeout: 1999}, "WATCHDOG_USEC=0\nEXTEND_TIMEOUT_USEC=1"},
+		{"negative", Message{Errno: -1, MainPID: -1, WatchdogPeriod: -1, ExtendTimeout: -1}, ""},
+		{"below a microsecond", Message{WatchdogPeriod: 999, HasWatchdogPeriod: true, ExtendTimeout: 1999}, "WATCHDOG_USEC=0\nEXTEND_TIMEOUT_USEC=1"},
 		{"watchdog", Message{Watchdog: "x\nREADY=1"}, ""},
 		{"name", Message{FDStore: true, FDName: "a:b"}, "FDSTORE=1"},
 		{"unknown", Message{Unknown: []string{"A=b\nREADY=1", "READY=1", "x", "=", "X_B=c"}}, "X_B=c"},
@@ -135,8 +135,8 @@ func genMessage(t *rapid.T) Message {
 		Ready: rapid.Bool().Draw(t, "ready"), Stopping: rapid.Bool().Draw(t, "stopping"), Reloading: rapid.Bool().Draw(t, "reloading"),
 		Status: rapid.StringMatching(`[^\n\x00]{0,40}`).Draw(t, "status"), HasStatus: true,
 		Errno: rapid.IntRange(0, math.MaxInt32).Draw(t, "errno"), MainPID: rapid.IntRange(0, math.MaxInt32).Draw(t, "pid"),
-		Watchdog:     rapid.SampledFrom([]string{"", WatchdogPing, WatchdogTrigger}).Draw(t, "watchdog"),
-		WatchdogUSec: micros("watchdog_usec"), HasWatchdogUSec: true, ExtendTimeout: micros("extend"),
+		Watchdog:       rapid.SampledFrom([]string{"", WatchdogPing, WatchdogTrigger}).Draw(t, "watchdog"),
+		WatchdogPeriod: micros("watchdog_usec"), HasWatchdogPeriod: true, ExtendTimeout: micros("extend"),
 		FDStore: rapid.Bool().Draw(t, "store"), FDStoreRemove: rapid.Bool().Draw(t, "remove"),
 		FDName:        rapid.StringMatching(`[ -9;-~]{0,255}`).Draw(t, "name"),
 		FDPoll:        rapid.Ptr(rapid.Bool(), true).Draw(t, "poll"),
