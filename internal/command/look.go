@@ -74,8 +74,7 @@ func (r resolver) absence(file string) string {
 
 // reasonOf returns the cause of a file system's error, without the path.
 func reasonOf(err error) string {
-	var pathError *fs.PathError
-	if errors.As(err, &pathError) {
+	if pathError, ok := errors.AsType[*fs.PathError](err); ok {
 		return pathError.Err.Error()
 	}
 	return err.Error()

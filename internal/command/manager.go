@@ -123,8 +123,19 @@ func (r resolver) bin(req request, typed []string) (Command, error) {
 		}
 	}
 	c, err := r.with(r.dir, dirs).command(append([]string{req.name}, req.args...))
-	c.PrependPath = append(dirs, c.PrependPath...)
+	c.PrependPath = inFront(dirs, c.PrependPath)
 	return c, err
+}
+
+// inFront puts the directories of an inner script before those of the script that runs it, each once.
+func inFront(outer, inner []string) []string {
+	all := slices.Clone(inner)
+	for _, dir := range outer {
+		if !slices.Contains(all, dir) {
+			all = append(all, dir)
+		}
+	}
+	return all
 }
 
 // with returns the resolver for another directory, with more directories in front of the PATH.

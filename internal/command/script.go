@@ -44,7 +44,7 @@ func (r resolver) scriptText(p pkg, req request, text string) (Command, error) {
 	if err != nil {
 		return Command{}, fmt.Errorf("script %s of %s: %w", req.name, p.file(), err)
 	}
-	c.PrependPath = append(slices.Clone(dirs), c.PrependPath...)
+	c.PrependPath = inFront(dirs, c.PrependPath)
 	c.Env = append(p.env(req, text, r.dir), c.Env...)
 	if c.Package == "" {
 		c.Package = p.Name

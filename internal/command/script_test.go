@@ -188,7 +188,7 @@ func TestScriptOfTwoPackages(t *testing.T) {
 	pkg := "ROOT/app/pkg/package.json"
 	check(t, root, result{
 		Argv: "node|server.js|--port|80", Path: "ROOT/bin/node", Dir: "ROOT/app/pkg", Node: true, Package: "inner",
-		Prepend: []string{"ROOT/app/node_modules/.bin", "ROOT/app/node_modules/.bin"},
+		Prepend: []string{"ROOT/app/node_modules/.bin"},
 		Env: []string{
 			"npm_lifecycle_event=start", "npm_lifecycle_script=npm run serve -- --port 80", "npm_package_name=inner", "npm_package_version=",
 			"npm_package_json=" + pkg, "INIT_CWD=ROOT/app/pkg/src/deep",
