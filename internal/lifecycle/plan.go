@@ -46,6 +46,7 @@ func (s *step) enforce() {
 		if due(w.StartBy, s.now) {
 			s.emit(Announce{News: NewsNotReady, Worker: w.ID, Slot: w.Slot, After: s.Policy.StartTimeout})
 			s.leave(w, ReasonTimedOut)
+			s.generationFailed(w, "not ready within "+s.Policy.StartTimeout.String())
 		}
 		if due(w.StableAt, s.now) && w.Phase == Serving && w.Slot < len(s.Slots) {
 			s.stable(w)
