@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -76,7 +77,7 @@ func (p *peer) write(s string, fds ...int) {
 
 func (p *peer) tryWrite(s string, oob []byte) error {
 	n, _, err := p.conn.WriteMsgUnix([]byte(s), oob, nil)
-	if err == nil {
+	if err == nil && n < len(s) {
 		_, err = p.conn.Write([]byte(s[n:])) // a stream socket may take a part only
 	}
 	return err
@@ -98,7 +99,7 @@ func (p *peer) read() string {
 }
 
 func (p *peer) more() bool {
-	chunk, oob := make([]byte, 4096), make([]byte, unix.CmsgSpace(4*4))
+	chunk, oob := make([]byte, 256<<10), make([]byte, unix.CmsgSpace(4*4))
 	n, oobn, _, _, err := p.conn.ReadMsgUnix(chunk, oob)
 	if err != nil || n == 0 {
 		return false
@@ -112,10 +113,17 @@ func (p *peer) more() bool {
 func (p *peer) expect(want ...string) {
 	p.t.Helper()
 	for _, w := range want {
-		if diff := cmp.Diff(w, p.read()); diff != "" {
-			p.t.Fatalf("record (-want +got):\n%s", diff)
+		if got := p.read(); got != w {
+			p.t.Fatalf("record\n%.2000s\nwant\n%.2000s", got, w)
 		}
 	}
+}
+
+// background runs f beside the test, which does not end before it.
+func background(t testing.TB, f func()) {
+	var wg sync.WaitGroup
+	wg.Go(f)
+	t.Cleanup(wg.Wait)
 }
 
 // receiveA returns the next event, which must be a T.
@@ -427,7 +435,7 @@ func TestByteByByte(t *testing.T) {
 	c, p := pair(t, Options{})
 	fd, _ := listenerFD(t)
 	want := []string{`"é😀"`, handleOf(`{"ü":"→"}`), cluster(`"act":"online","seq":0`)}
-	go func() {
+	background(t, func() {
 		for _, record := range want {
 			for i := range len(record) + 1 {
 				b := (record + "\n")[i : i+1]
@@ -438,7 +446,7 @@ func TestByteByByte(t *testing.T) {
 				p.write(b)
 			}
 		}
-	}()
+	})
 	if s, _ := receiveA[Message](t, c).Text(); s != "é😀" {
 		t.Errorf("text %q", s)
 	}
@@ -454,7 +462,7 @@ func TestLongRecords(t *testing.T) {
 	t.Parallel()
 	c, p := pair(t, Options{MaxRecord: 4 << 20})
 	long := `"` + strings.Repeat("x", 3<<20) + `"`
-	go p.write(long + "\n1\n")
+	background(t, func() { p.write(long + "\n1\n") })
 	if m := receiveA[Message](t, c); string(m.Raw) != long {
 		t.Errorf("%d bytes", len(m.Raw))
 	}
@@ -498,10 +506,10 @@ func TestViolations(t *testing.T) {
 func TestHandlesWithoutEnd(t *testing.T) {
 	t.Parallel()
 	c, p := pair(t, Options{})
-	go func() {
+	background(t, func() {
 		for p.tryWrite(handleOf("1")+"\n", nil) == nil { // until the channel is closed
 		}
-	}()
+	})
 	expectViolation(t, c, "without waiting")
 	c.Close()
 }
@@ -637,12 +645,12 @@ func TestHandleIsRefusedForEver(t *testing.T) {
 	if err := c.AnswerHandle(query(1, port), "k", nil, fd); err != nil {
 		t.Fatal(err)
 	}
-	go func() {
+	background(t, func() {
 		for range maxTries + 1 {
 			p.read()
 			p.write(nack + "\n")
 		}
-	}()
+	})
 	expectEvent(t, c, HandleLost{Key: "k"})
 	if err := c.AnswerHandle(query(1, port), "k", nil, fd); err != nil {
 		t.Errorf("key of a lost handle: %v", err)
@@ -712,12 +720,12 @@ func TestFlood(t *testing.T) {
 	t.Parallel()
 	c, p := pair(t, Options{})
 	const n = 20000
-	go func() {
+	background(t, func() {
 		for i := range n {
 			p.write(fmt.Sprintf("%d\n", i))
 		}
 		p.close()
-	}()
+	})
 	for i := range n {
 		expectEvent(t, c, user(fmt.Sprint(i)))
 	}
@@ -730,7 +738,7 @@ func TestSendersAndReceiverAtOnce(t *testing.T) {
 	const n = 100
 	fd, _ := listenerFD(t)
 	failed := make(chan error, 2)
-	go func() {
+	background(t, func() {
 		for range n {
 			if _, err := c.NewConn("k", fd); err != nil {
 				failed <- err
@@ -738,8 +746,8 @@ func TestSendersAndReceiverAtOnce(t *testing.T) {
 			}
 		}
 		failed <- nil
-	}()
-	go func() {
+	})
+	background(t, func() {
 		for range n {
 			if err := c.Send("x"); err != nil {
 				failed <- err
@@ -747,14 +755,14 @@ func TestSendersAndReceiverAtOnce(t *testing.T) {
 			}
 		}
 		failed <- nil
-	}()
-	go func() {
+	})
+	background(t, func() {
 		for range 2 * n {
 			if strings.Contains(p.read(), "NODE_HANDLE") {
 				p.write(ack + "\n")
 			}
 		}
-	}()
+	})
 	for i := range n {
 		if got := receiveA[HandleAck](t, c); got.Seq != int64(i+1) {
 			t.Fatalf("acknowledged %d after %d", got.Seq, i)
@@ -769,10 +777,10 @@ func TestCloseWakesReceive(t *testing.T) {
 	t.Parallel()
 	c, _ := pair(t, Options{})
 	got := make(chan error)
-	go func() {
+	background(t, func() {
 		_, err := c.Receive()
 		got <- err
-	}()
+	})
 	if c.FD() < 0 {
 		t.Error("no number")
 	}
