@@ -34,8 +34,15 @@ func TestStories(t *testing.T) {
 		Files:               stories,
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
+		Setup:               quickExit,
 		Cmds:                map[string]func(*testscript.TestScript, bool, []string){"exits": exits},
 	})
+}
+
+// quickExit keeps the race detector from waiting a second at the end of every process.
+func quickExit(env *testscript.Env) error {
+	env.Setenv("GORACE", "atexit_sleep_ms=0")
+	return nil
 }
 
 func exits(ts *testscript.TestScript, neg bool, args []string) {
