@@ -51,7 +51,7 @@ type Spec struct {
 type StartError struct {
 	Op   string // "fork", "chdir", "exec", "exec interpreter", "find program", …
 	Path string // what the step was about: a program, a folder, a user
-	Err  error  // usually a syscall.Errno
+	Err  error  // usually matches a syscall.Errno
 }
 
 func (e *StartError) Error() string {

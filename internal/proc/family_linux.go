@@ -54,6 +54,9 @@ func orphans() []int {
 	return withoutSelf(system.pids())
 }
 
+// allOrphans is the look that workers ending at the same time share.
+var allOrphans = shared[[]int]{look: orphans}
+
 func strangers() []int { return descendants([]int{os.Getpid()}, children.knows) }
 
 func withoutSelf(pids []int) []int {

@@ -148,7 +148,7 @@ func (p *Process) Wait() Exit {
 // group and session.
 func (p *Process) killRest() {
 	_ = p.SignalGroup(unix.SIGKILL)
-	killStrays(orphans, mark{session: p.pid, token: p.token})
+	killStrays(allOrphans.next, mark{session: p.pid, token: p.token})
 }
 
 func (p *Process) reap() Exit {

@@ -1,14 +1,11 @@
 package proc
 
 import (
-	"errors"
 	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -52,39 +49,37 @@ func descendants(roots []int, skip func(pid int) bool) []int {
 
 // lister is the cheapest way to find the children of processes here.
 func lister() func(pid int) []int {
-	if _, err := system.childrenByTask(os.Getpid()); err == nil {
-		return func(pid int) []int {
-			pids, _ := system.childrenByTask(pid)
-			return pids
-		}
+	if hasChildrenFiles() {
+		return system.childrenByTask
 	}
-	byParent := scans.next()
+	byParent := allParents.next()
 	return func(pid int) []int { return byParent[pid] }
 }
 
-// childrenByTask reads /proc/pid/task/*/children, which only kernels built with
-// CONFIG_PROC_CHILDREN have.
-func (fs procFS) childrenByTask(pid int) ([]int, error) {
-	files, err := filepath.Glob(fs.path(pid, "task/*/children"))
-	if err != nil {
-		return nil, err
-	}
-	if len(files) == 0 {
-		return nil, errNoChildrenFile
-	}
+// hasChildrenFiles depends on how the kernel was built, CONFIG_PROC_CHILDREN.
+var hasChildrenFiles = sync.OnceValue(func() bool {
+	_, err := os.Stat(system.taskPath(os.Getpid(), strconv.Itoa(os.Getpid())))
+	return err == nil
+})
+
+func (fs procFS) taskPath(pid int, task string) string {
+	return fs.path(pid, "task/"+task+"/children")
+}
+
+// childrenByTask asks each thread, because each has its own children.
+func (fs procFS) childrenByTask(pid int) []int {
+	tasks, _ := os.ReadDir(fs.path(pid, "task"))
 	var pids []int
-	for _, file := range files {
-		list, _ := os.ReadFile(file)
+	for _, task := range tasks {
+		list, _ := os.ReadFile(fs.taskPath(pid, task.Name()))
 		for field := range strings.FieldsSeq(string(list)) {
 			if child, err := strconv.Atoi(field); err == nil {
 				pids = append(pids, child)
 			}
 		}
 	}
-	return pids, nil
+	return pids
 }
-
-var errNoChildrenFile = errors.New("no children file")
 
 // byParent looks at every process once.
 func (fs procFS) byParent() map[int][]int {
@@ -97,24 +92,4 @@ func (fs procFS) byParent() map[int][]int {
 	return found
 }
 
-// scans lets those who look at every process at the same time, as when a
-// thousand workers are stopped at once, do it together.
-var scans sharedScan
-
-type sharedScan struct {
-	started atomic.Uint64
-	running sync.Mutex // one scan at a time
-	found   map[int][]int
-}
-
-// next is the result, to be read only, of a scan that began after the call.
-func (s *sharedScan) next() map[int][]int {
-	before := s.started.Load()
-	s.running.Lock()
-	defer s.running.Unlock()
-	if s.started.Load() == before {
-		s.started.Add(1)
-		s.found = system.byParent()
-	}
-	return s.found
-}
+var allParents = shared[map[int][]int]{look: system.byParent}

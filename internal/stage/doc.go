@@ -21,7 +21,6 @@ package stage
 
 import (
 	"errors"
-	"fmt"
 	"syscall"
 )
 
@@ -126,11 +125,18 @@ func (r Report) Err() error {
 		return nil
 	case r.Errno == 0:
 		return errors.New(r.Error)
-	case r.Error == syscall.Errno(r.Errno).Error():
-		return syscall.Errno(r.Errno)
 	}
-	return fmt.Errorf("%w (%s)", syscall.Errno(r.Errno), r.Error)
+	return reported{r.Error, syscall.Errno(r.Errno)}
 }
+
+// reported is an error as it was in the stage: its text and its errno.
+type reported struct {
+	text  string
+	errno syscall.Errno
+}
+
+func (e reported) Error() string { return e.text }
+func (e reported) Unwrap() error { return e.errno }
 
 // String is the line for people: "setrlimit nofile: operation not permitted".
 func (r Report) String() string {
