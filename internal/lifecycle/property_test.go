@@ -50,10 +50,9 @@ func newWorld(t *rapid.T) *world {
 }
 
 func (w *world) step(ev Event) {
-	before := w.serving()
 	effects := w.s.Step(w.now, ev)
 	for _, e := range effects {
-		w.check(e, ev, before)
+		w.check(e, ev)
 		w.carryOut(e)
 	}
 	w.invariants()
@@ -70,7 +69,7 @@ func (w *world) serving() map[int]int {
 	return n
 }
 
-func (w *world) check(e Effect, ev Event, before map[int]int) {
+func (w *world) check(e Effect, ev Event) {
 	id, about := workerOf(e)
 	if about {
 		f := w.live[id]

@@ -2,6 +2,7 @@ package master
 
 import (
 	"context"
+	"errors"
 	"io"
 	"os"
 	"time"
@@ -276,7 +277,7 @@ func (m *Master) channelEnded(w *worker, err error) {
 	if m.workers[w.id] == nil {
 		return
 	}
-	if err != io.EOF {
+	if !errors.Is(err, io.EOF) {
 		m.log.Warn("channel closed", logs.KeySlot, w.slot, logs.KeyWorker, w.id, keyError, err)
 	}
 	_ = w.conn.Close()
