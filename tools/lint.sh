@@ -10,4 +10,4 @@ if [ ! -x "$lint" ]; then
     GOBIN=$bin go install "github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$version"
     mv "$bin/golangci-lint" "$lint"
 fi
-exec "$lint" run "$@"
+exec "$lint" run --allow-serial-runners "$@"

@@ -37,7 +37,7 @@ var rules = map[string]rule{
 	".":          {},
 	"api":        {own: []string{"internal/app"}},
 	"client":     {own: []string{"api"}},
-	"cmd/muster": {own: []string{"internal/cli", "internal/demo", "internal/stage"}},
+	"cmd/muster": {own: []string{"internal/cli", "internal/proc", "internal/stage"}},
 
 	"internal/app":       {std: append([]string{"net"}, pure...)},
 	"internal/lifecycle": {std: pure},
@@ -49,6 +49,7 @@ var rules = map[string]rule{
 	"internal/envfile":  {},
 	"internal/fdpass":   {modules: []string{sys}},
 	"internal/fdstore":  {own: []string{"internal/fdpass", "internal/notify", "internal/sock"}, modules: []string{sys}},
+	"internal/launch":   {own: []string{"internal/app", "internal/command", "internal/envfile", "internal/notify"}},
 	"internal/logs":     {modules: []string{sys, term}},
 	"internal/nodeipc":  {modules: []string{sys}},
 	"internal/proc":     {own: []string{"internal/fdpass", "internal/stage"}, modules: []string{sys}},
@@ -64,8 +65,8 @@ var rules = map[string]rule{
 
 	"internal/master": {
 		own: []string{
-			"api", "internal/app", "internal/command", "internal/cpus", "internal/envfile", "internal/fdpass", "internal/fdstore",
-			"internal/lifecycle", "internal/logs", "internal/nodeipc", "internal/notify", "internal/proc", "internal/pulse",
+			"api", "internal/app", "internal/cpus", "internal/envfile", "internal/fdpass", "internal/fdstore", "internal/lifecycle",
+			 "internal/logs", "internal/nodeipc", "internal/notify", "internal/proc", "internal/pulse",
 			"internal/sock", "internal/stage", "internal/stats",
 		},
 		modules: []string{sys, xsync},
@@ -78,11 +79,11 @@ var rules = map[string]rule{
 		modules: []string{sys, xsync},
 	},
 	"internal/daemon/web": {own: []string{"api", "client"}},
-	"internal/demo":       {own: []string{".", "api", "internal/app", "internal/cpus", "internal/master", "internal/sock"}, modules: []string{sys}},
+	"internal/demo":       {own: []string{"."}},
 	"internal/cli": {
 		own: []string{
-			"api", "client", "internal/app", "internal/command", "internal/config", "internal/cpus", "internal/daemon", "internal/demo",
-			"internal/envfile", "internal/logs", "internal/master", "internal/render", "internal/stage",
+			"api", "client", "internal/app", "internal/config", "internal/cpus", "internal/daemon", "internal/demo", "internal/envfile",
+			"internal/launch", "internal/logs", "internal/master", "internal/render", "internal/stage",
 		},
 		modules: []string{cobra, pflag, sys, term},
 	},
