@@ -66,7 +66,7 @@ var rules = map[string]rule{
 	"internal/master": {
 		own: []string{
 			"api", "internal/app", "internal/cpus", "internal/envfile", "internal/fdpass", "internal/fdstore", "internal/lifecycle",
-			 "internal/logs", "internal/nodeipc", "internal/notify", "internal/proc", "internal/pulse",
+			"internal/logs", "internal/nodeipc", "internal/notify", "internal/proc", "internal/pulse",
 			"internal/sock", "internal/stage", "internal/stats",
 		},
 		modules: []string{sys, xsync},
