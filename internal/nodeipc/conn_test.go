@@ -164,8 +164,8 @@ func expectViolation(t testing.TB, c *Conn, reason string) {
 	t.Helper()
 	for range 2 {
 		ev, err := c.Receive()
-		var bad *ProtocolError
-		if !errors.As(err, &bad) || !strings.Contains(bad.Reason, reason) {
+		bad, ok := errors.AsType[*ProtocolError](err)
+		if !ok || !strings.Contains(bad.Reason, reason) {
 			t.Fatalf("got %v, %v; want a ProtocolError about %q", ev, err, reason)
 		}
 	}
@@ -672,7 +672,9 @@ func TestWorkerNeverAcknowledges(t *testing.T) {
 	}
 	p.read()
 	p.read()
-	p.conn.CloseWrite()
+	if err := p.conn.CloseWrite(); err != nil {
+		t.Fatal(err)
+	}
 	for range sent - 1 {
 		receiveA[HandleLost](t, c)
 	}

@@ -112,8 +112,7 @@ func TestDecodeRefuses(t *testing.T) {
 		cluster(`"act":"exitedAfterDisconnect","seq":null`),
 	} {
 		_, err := decode([]byte(record))
-		var bad *ProtocolError
-		if !errors.As(err, &bad) {
+		if _, ok := errors.AsType[*ProtocolError](err); !ok {
 			t.Errorf("decode %q: %v, want a ProtocolError", record, err)
 		}
 	}

@@ -7,7 +7,7 @@ import (
 )
 
 const (
-	minRead    = 4 << 10  // room for a read, at least
+	minRead    = 2 << 10  // room for a read, at least
 	keepBuffer = 64 << 10 // a larger buffer is dropped when it is empty
 	maxFDs     = 64       // descriptors received before their records are complete
 )

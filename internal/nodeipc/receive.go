@@ -11,7 +11,7 @@ import (
 )
 
 // Receive returns the next event. At the end of the channel it first returns a HandleLost for each handle that was not acknowledged, then
-// always the same error: io.EOF when the worker closed its end or died, ErrClosed after Close, or a *ProtocolError.
+// always the same error: io.EOF when the worker closed its end or died, ErrClosed after Close or Detach, a *ProtocolError, or the kernel's.
 func (c *Conn) Receive() (Event, error) {
 	c.inMu.Lock()
 	defer c.inMu.Unlock()
@@ -159,8 +159,8 @@ func (c *Conn) handle(r handleRecord, record []byte) (Event, error) {
 	return nil, nil
 }
 
-// reply answers the worker's question about sockets it sent. The master is not among those who hold one for long: there are none. A worker that
-// does not read gets no answer.
+// reply answers the worker's question about the sockets it sent: there are none, for whoever takes one tells nobody when it ends. Without an
+// answer the worker's server would never finish closing. A worker that does not read gets none.
 func (c *Conn) reply(v socketAnswer) {
 	if b, err := line(v); err == nil {
 		_ = c.out.push(&outbound{data: b, fd: -1})

@@ -52,7 +52,7 @@ func TestDetachKeepsWhatWasRead(t *testing.T) {
 	if string(m.Raw) != `"three"` || !sameSocket(t, m.FD, fd) {
 		t.Errorf("message %+v", m)
 	}
-	c = carryOn(t, c)
+	carryOn(t, c)
 	p.expect(ack)
 }
 
