@@ -18,11 +18,11 @@ type handler struct {
 }
 
 func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	rw := &responseWriter{ResponseWriter: w, w: h.w}
+	served, rw := wrapWriter(w, h.w)
 	if h.dies {
 		defer h.caught(rw, r)
 	}
-	h.next.ServeHTTP(rw.asServed(), r)
+	h.next.ServeHTTP(served, r)
 	rw.begin() // a handler that wrote nothing leaves the response to net/http
 }
 
@@ -96,30 +96,33 @@ func (w *responseWriter) CloseNotify() <-chan bool {
 // Unwrap is for http.ResponseController.
 func (w *responseWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
-// asServed returns w with the abilities of the writer it wraps, no more and no less.
-func (w *responseWriter) asServed() http.ResponseWriter {
-	if p, ok := w.ResponseWriter.(http.Pusher); ok {
-		return writer2{w, p}
+// wrapWriter returns a writer with the abilities of the one it wraps, no more and no less, and what both share.
+func wrapWriter(w http.ResponseWriter, worker *worker) (http.ResponseWriter, *responseWriter) {
+	shared := responseWriter{ResponseWriter: w, w: worker}
+	if h, ok := w.(http.Hijacker); ok {
+		rw := &writer1{shared, h}
+		return rw, &rw.responseWriter
 	}
-	if h, ok := w.ResponseWriter.(http.Hijacker); ok {
-		return writer1{w, h}
+	if p, ok := w.(http.Pusher); ok {
+		rw := &writer2{shared, p}
+		return rw, &rw.responseWriter
 	}
-	return w
+	return &shared, &shared
 }
 
 // writer1 is the writer of an HTTP/1 response.
 type writer1 struct {
-	*responseWriter
+	responseWriter
 	hijacker http.Hijacker
 }
 
 // ReadFrom lets the kernel copy files.
-func (w writer1) ReadFrom(r io.Reader) (int64, error) {
+func (w *writer1) ReadFrom(r io.Reader) (int64, error) {
 	w.begin()
 	return io.Copy(w.ResponseWriter, r)
 }
 
-func (w writer1) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+func (w *writer1) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	c, buf, err := w.hijacker.Hijack()
 	w.begun = w.begun || err == nil
 	return c, buf, err
@@ -127,6 +130,6 @@ func (w writer1) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 
 // writer2 is the writer of an HTTP/2 response.
 type writer2 struct {
-	*responseWriter
+	responseWriter
 	http.Pusher
 }

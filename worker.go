@@ -239,8 +239,9 @@ func (w *worker) becomeReady(byProgram bool) {
 func (w *worker) drain() {
 	w.drainOnce.Do(func() {
 		w.notify.send("STOPPING=1")
+		listeners := w.stopListening() // before anybody sees that we drain
 		close(w.draining)
-		for _, l := range w.stopListening() {
+		for _, l := range listeners {
 			l.stop()
 		}
 	})
