@@ -54,6 +54,7 @@ var rules = map[string]rule{
 	"internal/nodeipc":  {modules: []string{sys}},
 	"internal/proc":     {own: []string{"internal/fdpass", "internal/stage"}, modules: []string{sys}},
 	"internal/pulse":    {modules: []string{sys}},
+	"internal/rundir":   {modules: []string{sys}},
 	"internal/sock":     {own: []string{"internal/app", "internal/fdpass"}, modules: []string{sys, ebpf}},
 	"internal/stage":    {own: []string{"internal/fdpass", "internal/notify"}, modules: []string{sys}},
 	"internal/stats":    {own: []string{"internal/proc", "internal/sock"}, modules: []string{sys}},
@@ -66,7 +67,7 @@ var rules = map[string]rule{
 	"internal/master": {
 		own: []string{
 			"api", "internal/app", "internal/cpus", "internal/envfile", "internal/fdpass", "internal/fdstore", "internal/lifecycle",
-			"internal/logs", "internal/nodeipc", "internal/notify", "internal/proc", "internal/pulse",
+			"internal/logs", "internal/nodeipc", "internal/notify", "internal/proc", "internal/pulse", "internal/rundir",
 			"internal/sock", "internal/stage", "internal/stats",
 		},
 		modules: []string{sys, xsync},
@@ -83,7 +84,7 @@ var rules = map[string]rule{
 	"internal/cli": {
 		own: []string{
 			"api", "client", "internal/app", "internal/config", "internal/cpus", "internal/daemon", "internal/demo", "internal/envfile",
-			"internal/launch", "internal/logs", "internal/master", "internal/render", "internal/stage",
+			"internal/launch", "internal/logs", "internal/master", "internal/render", "internal/rundir", "internal/stage",
 		},
 		modules: []string{cobra, pflag, sys, term},
 	},

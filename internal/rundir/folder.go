@@ -1,0 +1,147 @@
+package rundir
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+)
+
+// Names in a master's folder.
+const (
+	lockFile   = "lock"
+	infoFile   = "master.json"
+	socketFile = "control.sock"
+)
+
+// maxPath is the longest path of a unix socket, without the NUL.
+const maxPath = 107
+
+// longestSocket is the room that a socket in the private folder may need.
+const longestSocket = len("/n18446744073709551615")
+
+// Info is what a master leaves for those who look for it. A file with it proves nothing: see Find.
+type Info struct {
+	Name    string    `json:"name"`
+	PID     int       `json:"pid"`
+	Cwd     string    `json:"cwd"`
+	Started time.Time `json:"started"`
+	Version string    `json:"version,omitempty"`
+	Socket  string    `json:"socket"`
+}
+
+// Folder is the place of a running master.
+type Folder struct {
+	path    string
+	private string
+	lock    *os.File // open for the life of the master; closed by Close
+}
+
+// TakenError says that an app of that name runs already.
+type TakenError struct {
+	Name string
+	PID  int // zero: not known
+}
+
+func (e *TakenError) Error() string {
+	if e.PID == 0 {
+		return fmt.Sprintf("an app named %s runs already", e.Name)
+	}
+	return fmt.Sprintf("an app named %s runs already, its master is process %d", e.Name, e.PID)
+}
+
+// Hint says what to do.
+func (e *TakenError) Hint() string {
+	return "choose another name with --name, or stop it: muster stop " + e.Name
+}
+
+// Open makes the place of a master and holds its name until Close, or until the process ends. A *TakenError means that another master
+// has the name, a *ForeignError that the folder is another user's.
+func Open(name string) (*Folder, error) {
+	base, err := openBase()
+	if err != nil {
+		return nil, err
+	}
+	f := &Folder{path: filepath.Join(base, name)}
+	if f.lock, err = hold(f.path); err != nil {
+		return nil, f.refused(name, err)
+	}
+	f.clear() // what a killed master left
+	if f.private, err = makePrivate(base); err != nil {
+		f.Close()
+		return nil, err
+	}
+	return f, nil
+}
+
+func (f *Folder) refused(name string, err error) error {
+	if !errors.Is(err, errHeld) {
+		return fmt.Errorf("hold the name %s: %w", name, err)
+	}
+	info, _ := readInfo(f.path) // a master that has just begun has not written it yet
+	return &TakenError{Name: name, PID: info.PID}
+}
+
+// makePrivate makes the folder of sockets, with a path that leaves room for their names.
+func makePrivate(base string) (string, error) {
+	for _, dir := range []string{base, os.TempDir(), "/tmp"} {
+		const suffix = len("/.m4294967295")
+		if len(dir)+suffix+longestSocket > maxPath {
+			continue
+		}
+		if path, err := os.MkdirTemp(dir, ".m"); err == nil {
+			return path, nil
+		}
+	}
+	return "", fmt.Errorf("make a folder for sockets in %s, %s or /tmp: none is writable with a short path", base, os.TempDir())
+}
+
+// Private is the folder for what must go with the master even if it is killed.
+func (f *Folder) Private() string { return f.private }
+
+// Socket is the path for the control socket.
+func (f *Folder) Socket() string {
+	if path := filepath.Join(f.path, socketFile); len(path) <= maxPath {
+		return path
+	}
+	return filepath.Join(f.private, socketFile)
+}
+
+// Publish lets others find the master. The socket is completed if it is empty.
+func (f *Folder) Publish(info Info) error {
+	if info.Socket == "" {
+		info.Socket = f.Socket()
+	}
+	text, err := json.MarshalIndent(info, "", "  ")
+	if err != nil {
+		return err
+	}
+	path := filepath.Join(f.path, infoFile)
+	if err := os.WriteFile(path+".new", append(text, '\n'), 0o600); err != nil {
+		return err
+	}
+	return os.Rename(path+".new", path)
+}
+
+// Close removes the place and lets the name go. It may be called on nil.
+func (f *Folder) Close() {
+	if f == nil {
+		return
+	}
+	if f.private != "" {
+		_ = os.RemoveAll(f.private) // the guard tries again
+	}
+	f.clear()
+	_ = os.Remove(f.lock.Name())
+	_ = os.Remove(f.path)
+	_ = f.lock.Close()
+}
+
+// clear removes the files by which a master is found. What is left means nothing.
+func (f *Folder) clear() {
+	for _, name := range []string{socketFile, infoFile, infoFile + ".new"} {
+		_ = os.Remove(filepath.Join(f.path, name))
+	}
+}
