@@ -19,6 +19,9 @@ const (
 
 // Main runs the command that os.Args names and returns the process's exit code.
 func Main() int {
+	if code, ok := resume(os.Stdout, os.Stderr); ok {
+		return code
+	}
 	return execute(os.Args[1:], os.Stdout, os.Stderr)
 }
 

@@ -47,6 +47,13 @@ func (r *Ring) Lines() []string {
 	return lines
 }
 
+// Refill puts back lines that another ring kept.
+func (r *Ring) Refill(lines []string) {
+	for _, line := range lines {
+		r.add([]byte(line))
+	}
+}
+
 // add keeps a copy of line.
 func (r *Ring) add(line []byte) {
 	if r == nil {

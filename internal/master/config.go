@@ -18,8 +18,8 @@ type Config struct {
 	Dir     string      // absolute working directory of the workers
 	Kind    string      // KindNode, KindSDK or KindOther
 
-	Stdout    *os.File // of the workers' lines; stays open
-	Stderr    *os.File // of the master's log; stays open
+	Stdout    *os.File `json:"-"` // of the workers' lines; stays open
+	Stderr    *os.File `json:"-"` // of the master's log; stays open
 	LogFormat string   // text or json
 	Color     bool
 }

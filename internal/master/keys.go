@@ -2,6 +2,8 @@ package master
 
 // The keys of the log's attributes, beside those of package logs.
 const (
+	keyBinary   = "binary"
+	keyUpgrades = "upgrades"
 	keyAfter    = "after"
 	keyBalance  = "balance"
 	keyCode     = "code"

@@ -25,11 +25,14 @@ type Master struct {
 	sink    *logs.Sink
 	state   *lifecycle.State
 
-	inbox  chan func()   // to the loop, from anywhere
-	done   chan struct{} // closed when the loop has ended; nothing is read from inbox any more
-	queued []func()      // from the loop to itself
-	alarms []alarm
-	wg     sync.WaitGroup // of every goroutine that posts to the inbox
+	inbox    chan func()   // to the loop, from anywhere
+	done     chan struct{} // closed when the loop has ended; nothing is read from inbox any more
+	frozen   chan struct{} // closed when the loop will listen to no more events, because another process image goes on
+	gate     sync.RWMutex  // read-locked while an event is on its way into the inbox
+	spawning int           // starts under way
+	queued   []func()      // from the loop to itself
+	alarms   []alarm
+	wg       sync.WaitGroup // of every goroutine that posts to the inbox
 
 	workers   map[lifecycle.WorkerID]*worker
 	listeners []*listener
@@ -44,6 +47,12 @@ type Master struct {
 	rescue  rescuer
 	gives   uint64 // connections given to workers so far
 	above   upstream
+
+	upgrading  bool      // an upgrade is being tried
+	become     bool      // the new binary has proved itself
+	upgradeErr error     // why the last one failed
+	upgrades   int       // so far
+	revived    *snapshot // that this master was made of, until it has resumed
 
 	stops    int // stop signals so far
 	ops      uint64
@@ -62,29 +71,46 @@ type alarm struct {
 // what kept the app from starting.
 func Run(ctx context.Context, cfg Config) (int, error) {
 	m := newMaster(cfg)
-	defer m.close()
 	if err := m.open(); err != nil {
+		m.close()
 		return 1, err
 	}
-	m.start(ctx)
-	return m.exitCode, nil
+	return m.runOn(ctx)
+}
+
+// runOn lets the master run to the end of its app, or of itself: one whose upgrade failed is followed by one that goes on with its workers.
+func (m *Master) runOn(ctx context.Context) (int, error) {
+	signals := make(chan os.Signal, 16)
+	signal.Notify(signals, handled...)
+	defer signal.Stop(signals)
+	defer func() { m.close() }()
+	for {
+		m.start(ctx, signals)
+		if m.ended {
+			return m.exitCode, nil
+		}
+		m = m.transform()
+	}
 }
 
 func newMaster(cfg Config) *Master {
-	options := logOptions(cfg)
-	records := logs.NewAsync(logs.NewHandler(cfg.Stderr, options), 0)
-	return &Master{
+	m := &Master{
 		cfg:     cfg,
-		records: records,
-		log:     slog.New(records),
-		sink:    logs.NewSink(cfg.Stdout, options),
 		balance: cfg.balance(),
 		state:   lifecycle.New(policy(cfg), cfg.Workers, rand.Uint64()),
 		inbox:   make(chan func(), 64),
 		done:    make(chan struct{}),
+		frozen:  make(chan struct{}),
 		workers: map[lifecycle.WorkerID]*worker{},
 		slots:   cfg.Workers,
 	}
+	options := logOptions(cfg)
+	m.useLog(logs.NewAsync(logs.NewHandler(cfg.Stderr, options), 0), logs.NewSink(cfg.Stdout, options))
+	return m
+}
+
+func (m *Master) useLog(records *logs.Async, sink *logs.Sink) {
+	m.records, m.log, m.sink = records, slog.New(records), sink
 }
 
 func logOptions(cfg Config) logs.Options {
@@ -138,17 +164,19 @@ func (m *Master) openProcesses() error {
 	return m.guard.RemoveAtEnd(m.run.path)
 }
 
-// start runs the loop until the app has ended.
-func (m *Master) start(ctx context.Context) {
-	signals := make(chan os.Signal, 16)
-	signal.Notify(signals, handled...)
-	defer signal.Stop(signals)
+// start runs the loop until the app has ended, or the process is to become another binary.
+func (m *Master) start(ctx context.Context, signals <-chan os.Signal) {
 	if err := proc.SetTitle("muster: master " + m.cfg.App.Name); err != nil {
 		m.log.Debug("process title not set", keyError, err)
 	}
 	m.above = newUpstream(m.log)
 	m.openRescue()
-	m.announceStart()
+	if m.revived == nil {
+		m.announceStart()
+	} else {
+		m.log.Info("master goes on", keyUpgrades, m.upgrades, logs.KeyPID, os.Getpid(), keyWorkers, len(m.workers))
+		m.resume()
+	}
 	m.step(lifecycle.Tick{})
 	m.loop(ctx, signals)
 }
@@ -157,9 +185,9 @@ func (m *Master) loop(ctx context.Context, signals <-chan os.Signal) {
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
 	cancelled := ctx.Done()
-	for !m.ended {
+	for {
 		m.drainQueued()
-		if m.ended {
+		if m.ended || m.become {
 			return
 		}
 		timer.Reset(m.nextWake())
@@ -185,11 +213,20 @@ func (m *Master) drainQueued() {
 	}
 }
 
-// post hands do to the loop. It may be called from anywhere but the loop, and does nothing when the loop has ended.
-func (m *Master) post(do func()) {
+// post hands do to the loop. It may be called from anywhere but the loop. It is false when the loop listens no more.
+func (m *Master) post(do func()) bool {
+	m.gate.RLock()
+	defer m.gate.RUnlock()
+	select {
+	case <-m.frozen:
+		return false
+	default:
+	}
 	select {
 	case m.inbox <- do:
+		return true
 	case <-m.done:
+		return false
 	}
 }
 

@@ -9,7 +9,8 @@ import (
 
 // handled are the signals to a master. SIGPIPE is among them so that a closed stdout is an error of a write and not the master's death.
 var handled = []os.Signal{
-	syscall.SIGTERM, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGHUP, syscall.SIGUSR1, syscall.SIGTTIN, syscall.SIGTTOU, syscall.SIGPIPE,
+	syscall.SIGTERM, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGHUP, syscall.SIGUSR1, syscall.SIGUSR2, syscall.SIGTTIN, syscall.SIGTTOU,
+	syscall.SIGPIPE,
 }
 
 func (m *Master) signal(sig os.Signal) {
@@ -20,6 +21,8 @@ func (m *Master) signal(sig os.Signal) {
 		m.hangUp()
 	case syscall.SIGUSR1:
 		m.log.Info("logs go to the standard streams: nothing to reopen")
+	case syscall.SIGUSR2:
+		m.upgrade()
 	case syscall.SIGTTIN:
 		m.scaleBy(+1)
 	case syscall.SIGTTOU:

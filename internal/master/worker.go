@@ -46,7 +46,18 @@ type worker struct {
 	stopSent     bool // the stop signal was sent
 	killed       bool // by the master
 	ooms         uint64
-	readers      chan struct{} // closed when channel and pumps have been read to their end
+	readers      chan struct{}    // closed when channel and pumps have been read to their end
+	handle       proc.Handle      // of the process
+	end          *ending          // of the process
+	output       [2]*os.File      // what the pumps read, and close
+	unheard      []nodeipc.Event  // that came when the loop listened no more; its reader's until that has ended
+	unnoticed    []notify.Message // likewise
+}
+
+// ending is how a process ended, once done is closed.
+type ending struct {
+	exit proc.Exit
+	done chan struct{}
 }
 
 // spawn starts the process of a worker beside the loop. The outcome comes back as an event.
@@ -61,10 +72,12 @@ func (m *Master) spawn(e lifecycle.Spawn) {
 		m.later(func() { m.spawnFailed(w, err) })
 		return
 	}
+	m.spawning++
 	m.wg.Go(func() { // ends when the program runs or could not be started
 		process, err := m.spawner.Start(context.Background(), plan.spec)
 		plan.release()
 		m.post(func() {
+			m.spawning--
 			if err != nil {
 				m.spawnFailed(w, err)
 				return
@@ -107,14 +120,14 @@ func (m *Master) spawnFailed(w *worker, err error) {
 const exitNotStarted = 127
 
 func (m *Master) spawned(w *worker, p *proc.Process) {
-	w.process, w.started = p, time.Now()
+	w.process, w.started, w.handle = p, time.Now(), p.Handle()
+	w.end = watchEnd(p)
 	w.ooms, _ = proc.OOMKills()
 	for _, warning := range p.Warnings {
 		m.log.Warn("worker runs without a limit", logs.KeySlot, w.slot, logs.KeyWorker, w.id, keyError, warning.String())
 	}
 	m.log.Info("worker started", logs.KeySlot, w.slot, logs.KeyWorker, w.id, logs.KeyPID, p.PID())
 	m.readStreams(w)
-	m.wg.Go(func() { m.await(w) })
 	m.step(lifecycle.Spawned{Worker: w.id})
 	m.handOff(w)
 }
@@ -122,16 +135,21 @@ func (m *Master) spawned(w *worker, p *proc.Process) {
 // readStreams starts what reads the worker: its output, its channel, its notifications. Each ends at its end of file.
 func (m *Master) readStreams(w *worker) {
 	source := func(stream string) logs.Source {
-		return logs.Source{App: m.cfg.App.Name, Slot: w.slot, Worker: uint64(w.id), PID: w.process.PID(), Stream: stream}
+		return logs.Source{App: m.cfg.App.Name, Slot: w.slot, Worker: uint64(w.id), PID: w.handle.PID, Stream: stream}
 	}
 	ends := make(chan struct{}, 3)
 	pump := func(r *os.File, src logs.Source, tail *logs.Ring) {
-		if err := logs.Pump(r, src, m.sink, tail); err != nil {
+		if r == nil { // it ended before an upgrade
+			ends <- struct{}{}
+			return
+		}
+		if err := logs.Pump(r, src, m.sink, tail); err != nil && !errors.Is(err, os.ErrClosed) {
 			m.log.Warn("worker output lost", logs.KeySlot, w.slot, logs.KeyWorker, w.id, keyError, err)
 		}
 		ends <- struct{}{}
 	}
 	stdout, stderr := w.stdout, w.stderr
+	w.output = [2]*os.File{stdout, stderr}
 	w.stdout, w.stderr = nil, nil
 	m.wg.Go(func() { pump(stdout, source(logs.Stdout), nil) })
 	m.wg.Go(func() { pump(stderr, source(logs.Stderr), w.tail) })
@@ -148,19 +166,34 @@ func (m *Master) readStreams(w *worker) {
 		}
 		close(w.readers)
 	})
+	m.wg.Go(func() { m.await(w) })
+}
+
+// watchEnd waits for the process on a goroutine that ends with it.
+func watchEnd(p *proc.Process) *ending {
+	e := &ending{done: make(chan struct{})}
+	go func() {
+		e.exit = p.Wait()
+		close(e.done)
+	}()
+	return e
 }
 
 // await waits for the end of the process, and then for what it wrote last: a reply or a line that was on its way belongs before the
 // exit. A descendant that the worker's end did not take with it may hold the pipes open, so this has a bound.
 func (m *Master) await(w *worker) {
-	exit := w.process.Wait()
+	select {
+	case <-w.end.done:
+	case <-m.frozen:
+		return
+	}
 	bound := time.NewTimer(lastWords)
 	defer bound.Stop()
 	select {
 	case <-w.readers:
 	case <-bound.C:
 	}
-	m.post(func() { m.exited(w, exit) })
+	m.post(func() { m.exited(w, w.end.exit) })
 }
 
 const lastWords = 500 * time.Millisecond
@@ -170,10 +203,12 @@ func (m *Master) exited(w *worker, exit proc.Exit) {
 	m.lastExit = exit
 	why := m.exitText(w, exit)
 	tail := w.tail.Lines()
-	_ = w.process.Close()
+	if w.process != nil { // not one that an upgrade found ended
+		_ = w.process.Close()
+	}
 	w.release()
 	delete(m.workers, w.id)
-	m.exits = append(m.exits, exitNote{worker: w.id, why: why, lived: time.Since(w.started), pid: w.process.PID(), tail: tail})
+	m.exits = append(m.exits, exitNote{worker: w.id, why: why, lived: time.Since(w.started), pid: w.handle.PID, tail: tail})
 	m.step(lifecycle.Exited{Worker: w.id, Why: why})
 	m.exits = nil
 	m.lost(w)
@@ -239,8 +274,8 @@ func (m *Master) readChannel(w *worker) {
 			m.post(func() { m.channelEnded(w, err) })
 			return
 		}
-		if relevant(event) {
-			m.post(func() { m.channelEvent(w, event) })
+		if relevant(event) && !m.post(func() { m.channelEvent(w, event) }) {
+			w.unheard = append(w.unheard, event)
 		}
 	}
 }
@@ -266,8 +301,8 @@ func (m *Master) readNotify(w *worker) {
 		}
 		answered := d.AnswerBarrier()
 		_ = d.Close() // descriptors for a store that there is none of
-		if !answered {
-			m.post(func() { m.notified(w, d.Message) })
+		if !answered && !m.post(func() { m.notified(w, d.Message) }) {
+			w.unnoticed = append(w.unnoticed, d.Message)
 		}
 	}
 }

@@ -26,3 +26,9 @@ func Send(path string, _ Message, _ ...int) error {
 	}
 	return errors.ErrUnsupported
 }
+
+// Detach returns errors.ErrUnsupported.
+func (*Socket) Detach() (int, error) { return -1, errors.ErrUnsupported }
+
+// Adopt returns errors.ErrUnsupported.
+func Adopt(int, string) (*Socket, error) { return nil, errors.ErrUnsupported }

@@ -55,7 +55,7 @@ func TestChildren(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	const rest = " 1 7 0 -1 4194560 0 0 0 0 0 0 0 0 20 0 1 0 99 0 0"
+	const rest = " 1 0 -1 4194560 0 0 0 0 0 0 0 0 20 0 1 0 99 0 0"
 	write("1/stat", "1 (init) S 0 1"+rest)
 	write("5/stat", "5 (a) b) (c) S 1 5"+rest)
 	write("6/stat", "6 (x\ny) R 5 5"+rest)

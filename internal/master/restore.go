@@ -1,0 +1,236 @@
+package master
+
+import (
+	"context"
+	"fmt"
+	"os"
+
+	"github.com/musterd/muster/internal/lifecycle"
+	"github.com/musterd/muster/internal/logs"
+	"github.com/musterd/muster/internal/nodeipc"
+	"github.com/musterd/muster/internal/notify"
+	"github.com/musterd/muster/internal/proc"
+	"github.com/musterd/muster/internal/sock"
+)
+
+// Restore goes on with an app whose master has become this process by an upgrade: data is its snapshot, and the descriptors in it are open.
+// Otherwise it is Run.
+func Restore(ctx context.Context, data []byte, adapt func(Config) Config) (int, error) {
+	s, err := readSnapshot(data)
+	if err != nil {
+		return 1, err
+	}
+	s.Config.Stdout, s.Config.Stderr = os.Stdout, os.Stderr
+	s.Config = adapt(s.Config)
+	m, err := revive(s, nil)
+	if err != nil {
+		return 1, err
+	}
+	return m.runOn(ctx)
+}
+
+// estate is what a master leaves to the one that takes its place in the same process, after an upgrade that failed.
+type estate struct {
+	spawner   *proc.Spawner
+	reaper    *proc.Reaper
+	guard     *proc.Guard
+	listeners []*listener
+	workers   map[lifecycle.WorkerID]*worker
+	sink      *logs.Sink
+}
+
+// revive makes a master of a snapshot. With an estate its sockets and processes are those, else they are adopted.
+func revive(s *snapshot, e *estate) (*Master, error) {
+	m := newMaster(s.Config)
+	m.state, m.slots, m.asks, m.ops, m.stops, m.gives = s.State, s.Slots, s.Asks, s.Ops, s.Stops, s.Gives
+	m.upgrades, m.lastExit, m.rescue.total = s.Upgrades, s.LastExit, s.Rescued
+	m.run = &runtimeDir{path: s.Run}
+	m.revived = s
+	if e != nil {
+		m.inherited(e)
+		return m, nil
+	}
+	if err := m.adopt(s); err != nil {
+		m.close()
+		return nil, err
+	}
+	return m, nil
+}
+
+// inherited goes on with what the former master of this process had.
+func (m *Master) inherited(e *estate) {
+	m.sink = e.sink // a pump that waits for its reader may still write to it
+	m.spawner, m.reaper, m.guard, m.listeners = e.spawner, e.reaper, e.guard, e.listeners
+	for _, saved := range m.revived.Workers {
+		old := e.workers[saved.ID]
+		w := m.reviveWorker(saved)
+		w.process, w.end = old.process, old.end
+		m.reviveKeys(w)
+	}
+	m.reviveRescues()
+}
+
+// adopt takes over what lived through the execve: processes first, so that the reaper knows them.
+func (m *Master) adopt(s *snapshot) error {
+	m.spawner = proc.NewSpawner(m.log)
+	for _, saved := range s.Workers {
+		w := m.reviveWorker(saved)
+		if saved.Ended != nil {
+			continue
+		}
+		p, err := proc.Adopt(saved.Process)
+		if err != nil {
+			return fmt.Errorf("adopt worker %d: %w", saved.ID, err)
+		}
+		w.process = p
+	}
+	for _, saved := range s.Listeners {
+		if err := m.adoptListener(saved); err != nil {
+			return err
+		}
+	}
+	for _, w := range m.workers {
+		m.reviveKeys(w)
+	}
+	m.reviveRescues()
+	return m.adoptHelpers(s)
+}
+
+func (m *Master) adoptHelpers(s *snapshot) error {
+	if err := proc.BecomeSubreaper(); err != nil {
+		m.log.Debug("stray processes cannot be caught", keyError, err)
+	}
+	guard, err := proc.ResumeGuard(m.spawner, s.Guard)
+	if err != nil {
+		return fmt.Errorf("go on with the guard: %w", err)
+	}
+	m.guard = guard
+	for _, w := range m.workers {
+		if w.process != nil {
+			m.guard.Add(w.process)
+			w.end = watchEnd(w.process)
+		}
+	}
+	m.reaper = proc.NewReaper(m.log)
+	return nil
+}
+
+func (m *Master) adoptListener(saved savedListener) error {
+	l := &listener{
+		Listener: saved.Listener, index: len(m.listeners), declared: saved.Declared, tuple: saved.Tuple, shared: saved.Shared,
+		closed: saved.Closed, data: saved.Data,
+	}
+	m.listeners = append(m.listeners, l)
+	for _, fd := range saved.Sockets {
+		s, err := sock.Adopt(fd, saved.Listener)
+		if err != nil {
+			return err
+		}
+		if saved.OwnsPath {
+			if err := s.ClaimPath(); err != nil {
+				m.log.Warn("path of a unix socket is not ours any more", keyListener, l.Name, keyError, err)
+			}
+		}
+		l.sockets = append(l.sockets, s)
+	}
+	return nil
+}
+
+// reviveWorker makes a worker of its record, without its process.
+func (m *Master) reviveWorker(s savedWorker) *worker {
+	w := &worker{
+		id: s.ID, slot: s.Slot, gen: s.Gen, handle: s.Process, started: s.Started, tail: logs.NewRing(tailLines, tailBytes),
+		asked: s.Asked, online: s.Online, ready: s.Ready, waiting: s.Waiting, unacked: s.Unacked, stopSent: s.StopSent, killed: s.Killed,
+		ooms: s.OOMs, status: s.Status, keys: map[string]*listener{}, rescued: map[int64]*rescue{}, readers: make(chan struct{}),
+	}
+	w.tail.Refill(s.Tail)
+	w.stdout, w.stderr = openPipe(s.Output[0]), openPipe(s.Output[1])
+	if s.Channel >= 0 {
+		conn, err := nodeipc.New(s.Channel, nodeipc.Options{State: s.Business})
+		if err != nil {
+			m.log.Error("channel lost", logs.KeyWorker, s.ID, keyError, err)
+		} else {
+			w.conn = conn
+		}
+	}
+	if s.Notify >= 0 {
+		socket, err := notify.Adopt(s.Notify, m.run.notifyPath(s.ID))
+		if err != nil {
+			m.log.Error("notify socket lost", logs.KeyWorker, s.ID, keyError, err)
+		} else {
+			w.notify = socket
+		}
+	}
+	m.workers[w.id] = w
+	return w
+}
+
+// openPipe is the read end of a worker's stream, or of an empty one.
+func openPipe(fd int) *os.File {
+	if fd >= 0 {
+		return os.NewFile(uintptr(fd), "worker output")
+	}
+	return nil
+}
+
+func (m *Master) reviveKeys(w *worker) {
+	saved := m.savedWorker(w.id)
+	for key, index := range saved.Keys {
+		w.keys[key] = m.listeners[index]
+	}
+	for seq, r := range saved.Rescued {
+		w.rescued[seq] = m.reviveRescue(r)
+	}
+}
+
+func (m *Master) savedWorker(id lifecycle.WorkerID) *savedWorker {
+	for i := range m.revived.Workers {
+		if m.revived.Workers[i].ID == id {
+			return &m.revived.Workers[i]
+		}
+	}
+	return &savedWorker{}
+}
+
+func (m *Master) reviveRescues() {
+	for _, r := range m.revived.Waiting {
+		m.rescue.waiting = append(m.rescue.waiting, m.reviveRescue(r))
+	}
+}
+
+func (m *Master) reviveRescue(s savedRescue) *rescue {
+	return &rescue{fd: s.FD, listener: m.listeners[s.Listener], from: s.From, refused: s.Refused}
+}
+
+// resume starts what reads the workers again, and handles what the snapshot found unhandled.
+func (m *Master) resume() {
+	for _, saved := range m.revived.Workers {
+		w := m.workers[saved.ID]
+		if saved.Ended != nil {
+			w.end = &ending{exit: *saved.Ended, done: make(chan struct{})}
+			close(w.end.done)
+		}
+		m.readStreams(w)
+		for _, e := range saved.Unheard {
+			if event, err := e.event(); err == nil {
+				m.later(func() { m.channelEvent(w, event) })
+			}
+		}
+		for _, msg := range saved.Unnoticed {
+			m.later(func() { m.notified(w, msg) })
+		}
+		if !w.ready && w.process != nil {
+			m.later(func() { m.senseAgain(w) })
+		}
+		if w.conn == nil && m.cfg.hasChannel() {
+			m.later(func() { m.channelGone(w) })
+		}
+	}
+	m.revived = nil
+}
+
+func (m *Master) senseAgain(w *worker) {
+	if m.workers[w.id] == w && !w.ready {
+		m.senseReady(w)
+	}
+}
