@@ -30,10 +30,12 @@ type fakeMaster struct {
 // newFakeMaster returns a master and the end of the channel that a worker inherits.
 func newFakeMaster(t *testing.T) (*fakeMaster, *os.File) {
 	t.Helper()
-	fds, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
+	fds, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
+	syscall.CloseOnExec(fds[0])
+	syscall.CloseOnExec(fds[1])
 	f := os.NewFile(uintptr(fds[0]), "channel")
 	c, err := net.FileConn(f)
 	f.Close()

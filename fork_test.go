@@ -2,7 +2,6 @@ package muster_test
 
 import (
 	"net"
-	"os"
 	"syscall"
 	"testing"
 )
@@ -86,31 +85,6 @@ func TestForkSocketsOnly(t *testing.T) {
 	get(t, addr, "/")
 	m.close()
 	p.exits(0)
-}
-
-// What nobody asks for is closed, not collected.
-func TestForkManyServers(t *testing.T) {
-	t.Parallel()
-	m, p := startUnder(t, "info")
-	_ = p
-	m.close()
-	p.exits(0)
-
-	m, p = startUnder(t, "http")
-	for range 40 {
-		l, _ := listenTCP(t)
-		m.send(handle("net.Server", "server"), l)
-		m.expectAck()
-		l.Close()
-	}
-	p.address()
-	fds, err := os.ReadDir("/proc/" + pid(p) + "/fd")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if len(fds) > 16+16 {
-		t.Errorf("%d descriptors are open", len(fds))
-	}
 }
 
 func TestForkPacket(t *testing.T) {
