@@ -22,6 +22,7 @@ const (
 	BalanceAuto   Balance = "auto"   // slots where a blocked worker's connections can be rescued, else shared
 	BalanceSlots  Balance = "slots"  // one SO_REUSEPORT socket per slot
 	BalanceShared Balance = "shared" // one queue, any worker takes the next
+	BalanceSticky Balance = "sticky" // slots, and a client keeps its slot by its source address
 )
 
 // ReadyKind names the sense by which the master learns that a worker serves.

@@ -91,7 +91,7 @@ func (a *App) check() error {
 		func() error { return checkAppName(a.Name) },
 		a.checkWorkers,
 		a.checkHandoff,
-		func() error { return oneOf("balance", a.Balance, BalanceAuto, BalanceSlots, BalanceShared) },
+		func() error { return oneOf("balance", a.Balance, BalanceAuto, BalanceSlots, BalanceShared, BalanceSticky) },
 		a.checkDurations,
 		a.checkCounts,
 		a.checkEnv,

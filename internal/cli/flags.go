@@ -17,7 +17,7 @@ func specFlags(f *pflag.FlagSet, s *app.Spec) {
 	listenFlag(f, s)
 	word(f, &s.Handoff, "handoff", app.HandoffAuto, "how workers get their sockets: auto, inherit, node, message or none")
 	f.StringVar(&s.HandoffMessage, "handoff-message", app.DefaultHandoffMessage, "what the message is called that carries a socket, with --handoff message")
-	word(f, &s.Balance, "balance", app.BalanceAuto, "how connections spread over workers: auto, slots (a queue for each) or shared (one for all)")
+	word(f, &s.Balance, "balance", app.BalanceAuto, "how connections spread over workers: auto, slots (a queue for each), shared (one for all) or sticky (slots by the client's address)")
 	f.StringVar(&s.Ready, "ready", string(app.ReadyAuto), "what tells that a worker serves: auto, message, notify, tcp or start")
 	duration(f, &s.StartTimeout, "start-timeout", app.DefaultStartTimeout, "a worker that is not ready by then is killed")
 	duration(f, &s.StopTimeout, "stop-timeout", app.DefaultStopTimeout, "a worker that has not finished by then is killed")

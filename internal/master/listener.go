@@ -17,13 +17,15 @@ import (
 // a connection that waits in one is served by whoever comes next.
 type listener struct {
 	app.Listener
-	index    int            // in Master.listeners
-	declared bool           // in the spec, not asked for by a worker
-	tuple    string         // what the workers call it
-	sockets  []*sock.Socket // by slot; or one
-	shared   bool
-	closed   bool            // its sockets are gone
-	data     json.RawMessage // of the first worker that asked, for all who follow: a TLS server's ticket keys
+	index     int            // in Master.listeners
+	declared  bool           // in the spec, not asked for by a worker
+	tuple     string         // what the workers call it
+	sockets   []*sock.Socket // by slot; or one
+	shared    bool
+	closed    bool            // its sockets are gone
+	steering  *sock.Steering  // nil where the kernel's hash spreads connections
+	unsteered error           // why
+	data      json.RawMessage // of the first worker that asked, for all who follow: a TLS server's ticket keys
 }
 
 // socket is what the occupant of a slot gets.
@@ -46,6 +48,10 @@ func (m *Master) forsake(l *listener) {
 }
 
 func (l *listener) close() {
+	if l.steering != nil {
+		_ = l.steering.Close() // nothing is left to be steered
+		l.steering = nil
+	}
 	for _, s := range l.sockets {
 		_ = s.Close() // nothing is lost: no worker is left
 	}
@@ -92,6 +98,7 @@ func (m *Master) openListener(l app.Listener, o sock.Options) (*listener, error)
 	}
 	opened.Port, opened.index = opened.sockets[0].Port(), len(m.listeners)
 	m.listeners = append(m.listeners, opened)
+	m.steer(opened)
 	return opened, nil
 }
 
@@ -117,6 +124,12 @@ func (m *Master) openSlot(slot int) {
 		}
 		l.sockets = append(l.sockets, s)
 		m.watchSlot(l, slot)
+		if l.steering == nil {
+			continue
+		}
+		if err := l.steering.Add(slot, s); err != nil {
+			m.log.Warn("slot is not steered to", logs.KeySlot, slot, keyListener, l.Name, keyError, err)
+		}
 	}
 }
 
