@@ -13,7 +13,7 @@ import (
 )
 
 // patience is how long a client of the reference waits for one answer.
-const patience = time.Second
+const patience = 2 * time.Second
 
 // reference runs testdata/node/worker.js, which answers a request and then throws, under the master.js beside it and under muster. In
 // the scratch copy of master.js the port is another; worker.js is as it stands.
