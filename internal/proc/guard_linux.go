@@ -178,8 +178,11 @@ func (g *Guard) send(text, rights []byte) error {
 		err = unix.Sendmsg(int(conn), text, rights, nil, unix.MSG_NOSIGNAL)
 		return err != unix.EAGAIN
 	})
-	if werr != nil {
+	switch {
+	case errors.Is(werr, os.ErrDeadlineExceeded):
 		return werr
+	case werr != nil:
+		return os.ErrClosed
 	}
 	return err
 }

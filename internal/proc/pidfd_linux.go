@@ -2,7 +2,6 @@ package proc
 
 import (
 	"context"
-	"errors"
 	"os"
 	"time"
 
@@ -18,14 +17,17 @@ func newPidfd(fd int) (*os.File, error) {
 	return os.NewFile(uintptr(fd), "pidfd"), nil
 }
 
-// control runs f with the descriptor while nobody can close it.
+// control runs f with the descriptor while nobody can close it; [os.ErrClosed] if
+// somebody has.
 func control(file *os.File, f func(fd int) error) error {
 	raw, err := file.SyscallConn()
 	if err != nil {
 		return err
 	}
-	cerr := raw.Control(func(fd uintptr) { err = f(int(fd)) })
-	return errors.Join(cerr, err)
+	if raw.Control(func(fd uintptr) { err = f(int(fd)) }) != nil {
+		return os.ErrClosed
+	}
+	return err
 }
 
 // await blocks in the poller until ended says so. It is asked first, and then

@@ -53,6 +53,10 @@ func TestExit(t *testing.T) {
 			if err := p.SignalGroup(unix.SIGTERM); !errors.Is(err, os.ErrProcessDone) {
 				t.Errorf("group signal after the end: %v", err)
 			}
+			p.Close()
+			if err := p.Signal(unix.SIGTERM); !errors.Is(err, os.ErrProcessDone) {
+				t.Errorf("signal after close: %v", err)
+			}
 		})
 	}
 }
