@@ -63,6 +63,7 @@ var rules = map[string]rule{
 
 	"internal/testutil/load": {},
 	"internal/archtest":      {},
+	"internal/e2e":           {},
 
 	"internal/master": {
 		own: []string{
