@@ -30,6 +30,8 @@ type (
 		Worker WorkerID
 		Is     bool
 	}
+	// Beat is a sign of life. Who has once given one is hung when none follows within the hang timeout.
+	Beat struct{ Worker WorkerID }
 	// Extend moves a worker's current deadline to at least For from now, at its own request.
 	Extend struct {
 		Worker WorkerID
@@ -62,6 +64,7 @@ func (SpawnFailed) event() {}
 func (Ready) event()       {}
 func (Dying) event()       {}
 func (Blocked) event()     {}
+func (Beat) event()        {}
 func (Extend) event()      {}
 func (Recycle) event()     {}
 func (Unhealthy) event()   {}

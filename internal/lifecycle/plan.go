@@ -51,7 +51,7 @@ func (s *step) enforce() {
 		if due(w.StableAt, s.now) && w.Phase == Serving && w.Slot < len(s.Slots) {
 			s.stable(w)
 		}
-		if due(w.HungAt, s.now) {
+		if due(w.HungAt, s.now) || due(w.BeatBy, s.now) {
 			s.emit(Announce{News: NewsHung, Worker: w.ID, Slot: w.Slot, After: s.Policy.HangTimeout})
 			s.leave(w, ReasonHung)
 			w.KillAt, w.TermAt = earliest(w.KillAt, s.now.Add(hungGrace)), time.Time{}

@@ -14,13 +14,14 @@ var epoch = time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)
 // world is a fair or unfair machine around the core: it carries effects out on imaginary processes and checks the
 // promises after every step.
 type world struct {
-	t    *rapid.T
-	s    *State
-	now  time.Time
-	live map[WorkerID]*fake
-	gone map[WorkerID]bool
-	good map[Generation]bool
-	op   uint64
+	t     *rapid.T
+	s     *State
+	now   time.Time
+	live  map[WorkerID]*fake
+	gone  map[WorkerID]bool
+	good  map[Generation]bool
+	op    uint64
+	beats int // in a fair world, which ends some day
 }
 
 type fake struct {
@@ -228,7 +229,11 @@ func (w *world) advance(d time.Duration) {
 func (w *world) random(n int) {
 	for range n {
 		id, f := w.pick("worker")
-		switch rapid.IntRange(0, 13).Draw(w.t, "what") {
+		switch rapid.IntRange(0, 14).Draw(w.t, "what") {
+		case 14:
+			if f != nil && f.running {
+				w.step(Beat{Worker: id})
+			}
 		case 0, 1, 2:
 			if f != nil && !f.running {
 				f.running = true
@@ -299,6 +304,9 @@ func (w *world) fairRound() bool {
 			w.step(Ready{Worker: k.ID})
 		case k.Phase == Serving && !k.HungAt.IsZero():
 			w.step(Blocked{Worker: k.ID, Is: false})
+		case k.Phase == Serving && !k.BeatBy.IsZero() && w.beats < 100:
+			w.beats++
+			w.step(Beat{Worker: k.ID})
 		default:
 			continue
 		}

@@ -19,7 +19,7 @@ func (s *step) reload(op uint64) {
 		s.emit(Announce{News: NewsReloadFailed, Slot: NoSlot, Op: op, Why: "the app is being stopped"})
 		return
 	}
-	s.abort("another reload took its place")
+	s.abort("another reload took its place", nil)
 	s.LastGen++
 	s.Rollout = &Rollout{Op: op, To: s.LastGen, Canary: s.canarySlot()}
 	for i := range s.Slots {
@@ -56,11 +56,11 @@ func (s *step) generationFailed(w *Worker, why string) {
 	if r.Committed && (w.Slot == NoSlot || w.Slot >= len(s.Slots) || s.Slots[w.Slot].Failures < rollFailures) {
 		return
 	}
-	s.abort(fmt.Sprintf("worker %d of the new generation: %s", w.ID, why))
+	s.abort(fmt.Sprintf("worker %d of the new generation: %s", w.ID, why), w)
 }
 
-// abort ends the reload: the plan brings every slot back to the last good generation, new first as always.
-func (s *step) abort(why string) {
+// abort ends the reload, because of a worker or (nil) for another reason: the plan brings every slot back to the last good generation, new first as always.
+func (s *step) abort(why string, by *Worker) {
 	r := s.Rollout
 	if r == nil {
 		return
@@ -73,7 +73,11 @@ func (s *step) abort(why string) {
 		s.Slots[i].Failures, s.Slots[i].NextSpawn = 0, time.Time{}
 	}
 	s.HoldUntil = time.Time{}
-	s.emit(Announce{News: NewsReloadFailed, Slot: NoSlot, Op: r.Op, Why: why})
+	news := Announce{News: NewsReloadFailed, Slot: NoSlot, Op: r.Op, Why: why}
+	if by != nil {
+		news.Worker = by.ID
+	}
+	s.emit(news)
 }
 
 // advance commits a reload whose canary has settled, and ends one whose work is done.
@@ -87,7 +91,7 @@ func (s *step) advance() {
 	}
 	for slot := range s.Want {
 		if s.Slots[slot].GaveUp {
-			s.abort(fmt.Sprintf("slot %d was given up", slot))
+			s.abort(fmt.Sprintf("slot %d was given up", slot), nil)
 			return
 		}
 	}

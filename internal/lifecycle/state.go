@@ -42,6 +42,7 @@ const (
 type Policy struct {
 	StartTimeout time.Duration `json:"start_timeout"` // from spawn to ready
 	StopTimeout  time.Duration `json:"stop_timeout"`  // from drain to kill
+	DrainTimeout time.Duration `json:"drain_timeout"` // the same for a worker that a successor has replaced, or whose slot goes; zero: StopTimeout
 	MinUptime    time.Duration `json:"min_uptime"`    // a worker that lived this long after it was ready is replaced at once
 	BackoffMin   time.Duration `json:"backoff_min"`   // first delay after a failure
 	BackoffMax   time.Duration `json:"backoff_max"`   // ceiling
@@ -78,6 +79,7 @@ func (p Policy) WithDefaults() Policy {
 	}
 	set(&p.StartTimeout, DefaultStartTimeout)
 	set(&p.StopTimeout, DefaultStopTimeout)
+	set(&p.DrainTimeout, p.StopTimeout)
 	set(&p.MinUptime, DefaultMinUptime)
 	set(&p.BackoffMin, DefaultBackoffMin)
 	set(&p.BackoffMax, DefaultBackoffMax)
@@ -109,6 +111,7 @@ type Worker struct {
 	TermAt    time.Time  `json:"term_at,omitzero"`     // a drain by message is followed by the stop signal
 	KillAt    time.Time  `json:"kill_at,omitzero"`     // is killed
 	HungAt    time.Time  `json:"hung_at,omitzero"`     // is called hung if it is still blocked
+	BeatBy    time.Time  `json:"beat_by,omitzero"`     // is called hung without a sign of life until then
 	RecycleAs string     `json:"recycle_as,omitempty"` // why it shall be replaced by a fresh one
 	Urgent    bool       `json:"urgent,omitempty"`     // does not wait for the recycling token
 }
@@ -183,3 +186,6 @@ func (s *State) AllServing() bool {
 	}
 	return true
 }
+
+// CrashLooping tells whether the slot failed so often in a row that it is called so.
+func (s *Slot) CrashLooping() bool { return s.Failures >= crashLoopFailures }

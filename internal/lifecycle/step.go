@@ -59,6 +59,8 @@ func (s *step) apply(ev Event) {
 		s.with(ev.Worker, s.dying)
 	case Blocked:
 		s.with(ev.Worker, func(w *Worker) { s.blocked(w, ev.Is) })
+	case Beat:
+		s.with(ev.Worker, s.beat)
 	case Extend:
 		s.with(ev.Worker, func(w *Worker) { s.extend(w, ev.For) })
 	case Recycle:
@@ -92,12 +94,12 @@ func (s *step) scale(want int) {
 func (s *step) stop(now bool) {
 	if !s.Stopping {
 		s.Stopping = true
-		s.abort("the app is being stopped")
+		s.abort("the app is being stopped", nil)
 	}
 	for i := range s.Workers {
 		w := &s.Workers[i]
 		s.leave(w, ReasonStop)
-		w.KillAt = earliest(w.KillAt, s.now.Add(s.Policy.StopTimeout))
+		s.hurry(w)
 		if now {
 			w.KillAt = s.now
 		}
@@ -134,7 +136,7 @@ func (s *step) dying(w *Worker) {
 		return
 	}
 	w.Phase, w.Reason = Draining, ReasonDying
-	w.StartBy, w.DrainAt, w.HungAt, w.StableAt = time.Time{}, time.Time{}, time.Time{}, time.Time{}
+	w.forget()
 	s.setDeadlines(w)
 	s.emit(Announce{News: NewsDying, Worker: w.ID, Slot: w.Slot})
 	s.generationFailed(w, "it said that it is dying")
@@ -146,6 +148,12 @@ func (s *step) blocked(w *Worker, is bool) {
 		w.HungAt = time.Time{}
 	case w.HungAt.IsZero() && w.Phase == Serving && s.Policy.HangTimeout > 0:
 		w.HungAt = s.now.Add(s.Policy.HangTimeout)
+	}
+}
+
+func (s *step) beat(w *Worker) {
+	if s.Policy.HangTimeout > 0 && w.Phase == Serving {
+		w.BeatBy = s.now.Add(s.Policy.HangTimeout)
 	}
 }
 
@@ -181,7 +189,7 @@ func (s *step) leave(w *Worker, why Reason) {
 	}
 	served := w.Phase == Serving
 	w.Phase, w.Reason = Draining, why
-	w.StartBy, w.DrainAt, w.HungAt, w.StableAt = time.Time{}, time.Time{}, time.Time{}, time.Time{}
+	w.forget()
 	s.setDeadlines(w)
 	switch {
 	case !w.Spawned: // the process is on its way; Spawned finds the mark
@@ -195,11 +203,33 @@ func (s *step) leave(w *Worker, why Reason) {
 	}
 }
 
+// forget drops the deadlines of a worker that stays.
+func (w *Worker) forget() {
+	w.StartBy, w.DrainAt, w.HungAt, w.BeatBy, w.StableAt = time.Time{}, time.Time{}, time.Time{}, time.Time{}, time.Time{}
+}
+
 // setDeadlines gives a leaving worker the stop timeout, and the stop signal shortly before its end in case it was asked by message.
 func (s *step) setDeadlines(w *Worker) {
 	total := s.Policy.StopTimeout
+	switch w.Reason {
+	case ReasonSuperseded, ReasonScale, ReasonDying:
+		total = s.Policy.DrainTimeout
+	case ReasonNone, ReasonStop, ReasonAbandoned, ReasonTimedOut, ReasonHung:
+	}
 	w.KillAt = s.now.Add(total)
-	w.TermAt = w.KillAt.Add(-min(2*time.Second, total/4))
+	w.TermAt = w.KillAt.Add(-notice(total))
+}
+
+// notice is how long before its end a worker that was asked by message gets the stop signal.
+func notice(total time.Duration) time.Duration { return min(2*time.Second, total/4) }
+
+// hurry holds a worker that was leaving already to the stop timeout.
+func (s *step) hurry(w *Worker) {
+	total := s.Policy.StopTimeout
+	w.KillAt = earliest(w.KillAt, s.now.Add(total))
+	if last := w.KillAt.Add(-notice(total)); !w.TermAt.IsZero() && last.Before(w.TermAt) {
+		w.TermAt = last
+	}
 }
 
 // gone removes a worker whose process does not exist (any more), and judges what that means for its slot.

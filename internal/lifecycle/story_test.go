@@ -97,6 +97,8 @@ func (l *teller) event(t *testing.T, words []string) Event {
 		return Dying{Worker: id()}
 	case "exited":
 		return Exited{Worker: id(), Why: why}
+	case "beat":
+		return Beat{Worker: id()}
 	case "blocked":
 		return Blocked{Worker: id(), Is: true}
 	case "unblocked":
