@@ -25,6 +25,9 @@ type Command struct {
 	Args []string // without the program's name
 	Env  []string // added to the environment of the test
 	Dir  string   // default: that of the test
+
+	Stdio *os.File             // stdin, stdout and stderr, instead of nothing and pipes that are read; borrowed
+	Attr  *syscall.SysProcAttr // default: a process group of its own. Whoever sets it sees to that, or to a session
 }
 
 // Running is a process that a test started. It leads a process group of its own, which is killed with the test.
@@ -56,21 +59,36 @@ func Start(t testing.TB, c Command) *Running {
 		t:      t,
 		cmd:    exec.Command(c.Path, c.Args...),
 		mark:   fmt.Sprintf("%s=%d.%d.", runVariable, os.Getpid(), runs.Add(1)),
-		out:    newTranscript(2),
+		out:    newTranscript(0), // nothing to come
 		exited: make(chan struct{}),
 	}
 	r.cmd.Dir = c.Dir
 	r.cmd.Env = append(append(os.Environ(), c.Env...), r.mark)
 	r.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	if err := r.start(); err != nil {
+	if c.Attr != nil {
+		r.cmd.SysProcAttr = c.Attr
+	}
+	if err := r.start(c.Stdio); err != nil {
 		t.Fatalf("start %s: %v", c.Path, err)
 	}
 	t.Cleanup(r.cleanup)
 	return r
 }
 
-// start runs the command with a pipe at stdout and one at stderr, and a goroutine for each that ends at EOF.
-func (r *Running) start() error {
+func (r *Running) start(stdio *os.File) error {
+	if stdio == nil {
+		return r.startPiped()
+	}
+	r.cmd.Stdin, r.cmd.Stdout, r.cmd.Stderr = stdio, stdio, stdio
+	if err := r.cmd.Start(); err != nil {
+		return err
+	}
+	go r.wait()
+	return nil
+}
+
+// startPiped runs the command with a pipe at stdout and one at stderr, and a goroutine for each that ends at EOF.
+func (r *Running) startPiped() error {
 	outR, outW, err := os.Pipe()
 	if err != nil {
 		return err
@@ -84,6 +102,7 @@ func (r *Running) start() error {
 	if err != nil {
 		return errors.Join(err, outR.Close(), errR.Close())
 	}
+	r.out = newTranscript(2)
 	go r.out.read(outR)
 	go r.out.read(errR)
 	go r.wait()
