@@ -176,7 +176,7 @@ func (g *Guard) send(text, rights []byte) error {
 	_ = g.conn.SetWriteDeadline(time.Now().Add(guardTimeout))
 	werr := raw.Write(func(conn uintptr) bool {
 		err = unix.Sendmsg(int(conn), text, rights, nil, unix.MSG_NOSIGNAL)
-		return err != unix.EAGAIN
+		return !errors.Is(err, unix.EAGAIN)
 	})
 	switch {
 	case errors.Is(werr, os.ErrDeadlineExceeded):

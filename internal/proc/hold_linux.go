@@ -19,7 +19,7 @@ func (p *Process) Gone() bool {
 		return false
 	}
 	err := control(p.file, func(fd int) error {
-		_, err := waitid(unix.P_PIDFD, fd, unix.WEXITED|unix.WNOHANG|unix.WNOWAIT, nil)
+		_, err := waitid(unix.P_PIDFD, fd, unix.WEXITED|unix.WNOHANG|unix.WNOWAIT)
 		return err
 	})
 	return errors.Is(err, unix.ECHILD)

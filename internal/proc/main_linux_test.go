@@ -39,6 +39,7 @@ func TestMain(m *testing.M) {
 		"own":         ownRole,
 		"own threads": ownThreadRole,
 		"limit":       limitRole,
+		"hold":        holdRole,
 	}
 	if role := os.Getenv(roleVariable); role != "" {
 		os.Exit(Main(func() int { return play(role) }))

@@ -53,7 +53,7 @@ func Adopt(h Handle) (*Process, error) {
 		}
 		return nil, fmt.Errorf("adopt process %d: %w", h.PID, err)
 	}
-	if _, err := waitid(unix.P_PIDFD, pidfd, unix.WEXITED|unix.WNOHANG|unix.WNOWAIT, nil); err == nil {
+	if _, err := waitid(unix.P_PIDFD, pidfd, unix.WEXITED|unix.WNOHANG|unix.WNOWAIT); err == nil {
 		p.child = true
 		children.adopt(h.PID)
 	}
@@ -155,12 +155,12 @@ func (p *Process) reap() Exit {
 	if !p.child {
 		return p.lateExit()
 	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.reaped = true
 	var exit Exit
 	err := control(p.file, func(fd int) error {
 		return children.reap(p.pid, func() (err error) {
+			p.mu.Lock() // inside the table's lock: Hold must not hold up Handle
+			defer p.mu.Unlock()
+			p.reaped = true
 			exit, err = reapChild(unix.P_PIDFD, fd)
 			return err
 		})

@@ -410,6 +410,43 @@ func lastMaster(p *Process, g *Guard, state upgradeState) error {
 	return p.Close()
 }
 
+// While exits are held back for the next program, the processes can still be
+// described to it.
+func TestHold(t *testing.T) {
+	t.Parallel()
+	runRole(t, "hold")
+}
+
+func holdRole() error {
+	s := NewSpawner(quiet)
+	defer s.Close()
+	p, err := s.Start(background, shell("sleep 60", -1))
+	if err != nil {
+		return err
+	}
+	defer p.Close()
+	release := Hold()
+	exit := make(chan Exit, 1)
+	go func() { exit <- p.Wait() }()
+	if err := p.Signal(unix.SIGKILL); err != nil {
+		return err
+	}
+	if err := await(p.file, ended); err != nil {
+		return err
+	}
+	for range 1000 {
+		runtime.Gosched() // Wait is on its way to the held table
+		if h := p.Handle(); h.PID != p.PID() || p.Gone() {
+			return fmt.Errorf("described as %+v, gone: %v", h, p.Gone())
+		}
+	}
+	release()
+	if got := <-exit; got.Signal != unix.SIGKILL || !p.Gone() {
+		return fmt.Errorf("exit is %v, gone: %v", got, p.Gone())
+	}
+	return nil
+}
+
 func TestTitle(t *testing.T) {
 	t.Parallel()
 	runRole(t, "title")

@@ -44,7 +44,7 @@ func (s *Spawner) fork(exe string, argv, env []string, files []uintptr, token st
 	p, err := newProcess(pid, pidfd, token)
 	if err != nil {
 		_ = unix.Kill(pid, unix.SIGKILL)
-		_ = children.reap(pid, func() error { _, err := waitid(unix.P_PID, pid, unix.WEXITED, nil); return err })
+		_ = children.reap(pid, func() error { _, err := waitid(unix.P_PID, pid, unix.WEXITED); return err })
 		return nil, err
 	}
 	p.child = true

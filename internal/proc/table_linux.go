@@ -81,7 +81,7 @@ func (t *table) knows(pid int) bool {
 func (t *table) reapStranger() (pid int, exit Exit, ok bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	pid, err := waitid(unix.P_ALL, 0, unix.WEXITED|unix.WNOHANG|unix.WNOWAIT, nil)
+	pid, err := waitid(unix.P_ALL, 0, unix.WEXITED|unix.WNOHANG|unix.WNOWAIT)
 	if err != nil || pid == 0 {
 		return 0, Exit{}, false
 	}

@@ -25,8 +25,8 @@ type siginfo struct {
 
 // waitid is the system call, again after EINTR; pid is zero if WNOHANG found
 // nothing.
-func waitid(idType, id, options int, usage *unix.Rusage) (pid int, err error) {
-	info, err := waitidInfo(idType, id, options, usage)
+func waitid(idType, id, options int) (pid int, err error) {
+	info, err := waitidInfo(idType, id, options, nil)
 	return int(info.PID), err
 }
 
