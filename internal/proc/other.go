@@ -184,16 +184,6 @@ func Own(start func() (pid int, err error)) (release func(), err error) {
 	return func() {}, err
 }
 
-// Hold does nothing on this system: there is no execve to hold anything for.
-func Hold() (release func()) { return func() {} }
-
-// Gone reports whether the process has been reaped.
-func (p *Process) Gone() bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.reaped
-}
-
 // Reaper does nothing on this system.
 type Reaper struct{}
 
