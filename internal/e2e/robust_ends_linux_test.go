@@ -1,0 +1,65 @@
+package e2e
+
+import (
+	"strings"
+	"syscall"
+	"testing"
+)
+
+// end is a way in which a master ends.
+type end struct {
+	name    string
+	signals []syscall.Signal
+	code    int  // exit code; -1: killed
+	clean   bool // the master does it by itself
+}
+
+var ends = []end{
+	{"TERM", []syscall.Signal{syscall.SIGTERM}, 0, true},
+	{"INT", []syscall.Signal{syscall.SIGINT}, 0, true},
+	{"QUIT", []syscall.Signal{syscall.SIGQUIT}, 0, true},
+	{"INT twice", []syscall.Signal{syscall.SIGINT, syscall.SIGINT}, 0, true},
+	{"crash", []syscall.Signal{syscall.SIGABRT}, 2, false},
+	{"KILL", []syscall.Signal{syscall.SIGKILL}, -1, false},
+}
+
+// TestEveryEndTakesTheWholeTree: however the master ends, and whatever its workers are, no process and no file of the run is left.
+func TestEveryEndTakesTheWholeTree(t *testing.T) {
+	t.Parallel()
+	for _, e := range ends {
+		roles := []string{"plain", "deaf", "family", "stray"}
+		if len(e.signals) > 1 { // the others would be gone before the second
+			roles = []string{"deaf", "deaf family", "deaf stray"}
+		}
+		for _, role := range roles {
+			t.Run(e.name+"/"+role, func(t *testing.T) {
+				t.Parallel()
+				e.try(t, role)
+			})
+		}
+	}
+}
+
+func (e end) try(t *testing.T, role string) {
+	patience := "1h"
+	if e.clean && len(e.signals) == 1 {
+		patience = "300ms"
+	}
+	r := startRobust(t, role, "-i", "2", "--handoff", "none", "--stop-timeout", patience)
+	r.wait(2, "^worker ")
+	if strings.HasSuffix(role, "family") || strings.HasSuffix(role, "stray") {
+		r.wait(2, "^limb ")
+	}
+	r.WaitLine("serving")
+	for i, sig := range e.signals {
+		if i > 0 {
+			r.WaitLine("stopping")
+		}
+		r.Signal(sig)
+	}
+	r.requireExit(t, e.code)
+	r.requireNothingLeft(t, e.clean)
+	if e.name == "crash" && !strings.Contains(r.Output(), "goroutine ") {
+		t.Error("a crash left no stacks")
+	}
+}
