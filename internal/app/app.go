@@ -42,6 +42,22 @@ type Ready struct {
 	Kind ReadyKind `json:"kind"`
 }
 
+// HealthKind names the way in which a worker that serves is checked.
+type HealthKind string
+
+// The ways to check a worker.
+const (
+	HealthNone HealthKind = ""     // not at all
+	HealthHTTP HealthKind = "http" // GET of a path, answered with a status below 400
+	HealthTCP  HealthKind = "tcp"  // a connection that is accepted
+)
+
+// Health says how a worker that serves is checked.
+type Health struct {
+	Kind HealthKind `json:"kind,omitempty"`
+	Path string     `json:"path,omitempty"` // of http
+}
+
 // Spec is what a user writes: the flags of `muster run`, an entry of a config file and the body of an API request are all this struct.
 // Its zero value is completed by New.
 type Spec struct {
@@ -60,10 +76,18 @@ type Spec struct {
 	Env            map[string]string `json:"env,omitempty"`
 	EnvFile        []string          `json:"env_file,omitempty"`
 	Cwd            string            `json:"cwd,omitempty"`
-	MaxRestarts    *int              `json:"max_restarts,omitempty"` // nil: never give up
-	MinUptime      Duration          `json:"min_uptime,omitempty"`   // default 1s
-	MaxStarting    int               `json:"max_starting,omitempty"` // 0: the CPUs this process may use
-	InstanceVar    string            `json:"instance_var,omitempty"` // default NODE_APP_INSTANCE
+	MaxRestarts    *int              `json:"max_restarts,omitempty"`   // nil: never give up
+	MinUptime      Duration          `json:"min_uptime,omitempty"`     // default 1s
+	MaxStarting    int               `json:"max_starting,omitempty"`   // 0: the CPUs this process may use
+	InstanceVar    string            `json:"instance_var,omitempty"`   // default NODE_APP_INSTANCE
+	Spares         int               `json:"spares,omitempty"`         // booted workers that wait for a slot
+	Surge          int               `json:"surge,omitempty"`          // workers above the wanted number during a reload; default 1
+	ReloadSettle   Duration          `json:"reload_settle,omitempty"`  // how long the first new worker of a reload serves before the others follow; default 1s
+	RetireOver     Duration          `json:"retire_over,omitempty"`    // window over which a reload spreads the draining of old workers; default: at once
+	DrainTimeout   Duration          `json:"drain_timeout,omitempty"`  // of a worker that a successor has replaced, or whose slot goes; default stop_timeout
+	HangTimeout    Duration          `json:"hang_timeout,omitempty"`   // a worker that leaves connections waiting for so long is replaced; default: never
+	Health         string            `json:"health,omitempty"`         // http:/path or tcp; default: none
+	HealthTimeout  Duration          `json:"health_timeout,omitempty"` // of one check; default 5s
 }
 
 // Listener is a named address of the app.
@@ -80,5 +104,6 @@ type App struct {
 	Spec
 	Listeners []Listener
 	ReadyBy   Ready
+	HealthBy  Health
 	Signal    string // canonical name of StopSignal, as SIGTERM
 }

@@ -4,6 +4,7 @@ import (
 	"maps"
 	"path"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -16,6 +17,9 @@ const (
 	DefaultStopSignal     = "TERM"
 	DefaultHandoffMessage = "server"
 	DefaultInstanceVar    = "NODE_APP_INSTANCE"
+	DefaultSurge          = 1
+	DefaultReloadSettle   = Duration(time.Second) // as min_uptime: what crashes right after its first requests is not rolled out
+	DefaultHealthTimeout  = Duration(5 * time.Second)
 )
 
 // New validates spec and completes it. The error is an *Error. The app shares nothing with spec.
@@ -31,6 +35,9 @@ func New(spec Spec) (App, error) {
 		return App{}, err
 	}
 	if a.ReadyBy, err = ParseReady(a.Ready); err != nil {
+		return App{}, err
+	}
+	if a.HealthBy, err = ParseHealth(a.Health); err != nil {
 		return App{}, err
 	}
 	if a.Signal, err = ParseSignal(a.StopSignal); err != nil {
@@ -77,6 +84,10 @@ func (a *App) complete() {
 	setDefault(&a.StopSignal, DefaultStopSignal)
 	setDefault(&a.MinUptime, DefaultMinUptime)
 	setDefault(&a.InstanceVar, DefaultInstanceVar)
+	setDefault(&a.Surge, DefaultSurge)
+	setDefault(&a.ReloadSettle, DefaultReloadSettle)
+	setDefault(&a.DrainTimeout, a.StopTimeout)
+	setDefault(&a.HealthTimeout, DefaultHealthTimeout)
 }
 
 func setDefault[T comparable](field *T, value T) {
@@ -91,7 +102,9 @@ func (a *App) check() error {
 		func() error { return checkAppName(a.Name) },
 		a.checkWorkers,
 		a.checkHandoff,
-		func() error { return oneOf("balance", a.Balance, BalanceAuto, BalanceSlots, BalanceShared, BalanceSticky) },
+		func() error {
+			return oneOf("balance", a.Balance, BalanceAuto, BalanceSlots, BalanceShared, BalanceSticky)
+		},
 		a.checkDurations,
 		a.checkCounts,
 		a.checkEnv,
@@ -131,7 +144,11 @@ func (a *App) checkDurations() error {
 	fields := []struct {
 		name  string
 		value Duration
-	}{{"start_timeout", a.StartTimeout}, {"stop_timeout", a.StopTimeout}, {"min_uptime", a.MinUptime}}
+	}{
+		{"start_timeout", a.StartTimeout}, {"stop_timeout", a.StopTimeout}, {"min_uptime", a.MinUptime},
+		{"reload_settle", a.ReloadSettle}, {"retire_over", a.RetireOver}, {"drain_timeout", a.DrainTimeout}, {"hang_timeout", a.HangTimeout},
+		{"health_timeout", a.HealthTimeout},
+	}
 	for _, f := range fields {
 		if f.value < 0 {
 			return invalid(f.name, f.value.String(), "must be longer than zero", durationHint)
@@ -146,6 +163,12 @@ func (a *App) checkCounts() error {
 	}
 	if a.MaxStarting < 0 {
 		return invalid("max_starting", "", "must not be negative", "leave it out for as many as there are CPUs")
+	}
+	if a.Surge < 0 || a.Surge > MaxWorkers {
+		return invalid("surge", strconv.Itoa(a.Surge), "is not a number of workers", "write how many more than wanted may run during a reload; 1 is the default")
+	}
+	if a.Spares < 0 || a.Spares > MaxWorkers {
+		return invalid("spares", strconv.Itoa(a.Spares), "is not a number of workers", "write how many booted workers shall wait for a slot; none is the default")
 	}
 	return nil
 }

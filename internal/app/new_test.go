@@ -19,7 +19,8 @@ func TestNewCompletes(t *testing.T) {
 		Spec: app.Spec{
 			Name: "server", Command: []string{"./server.js"}, Handoff: app.HandoffAuto, HandoffMessage: "server", Balance: app.BalanceAuto,
 			Ready: "auto", StartTimeout: app.DefaultStartTimeout, StopTimeout: app.DefaultStopTimeout, StopSignal: "TERM",
-			MinUptime: app.DefaultMinUptime, InstanceVar: "NODE_APP_INSTANCE",
+			MinUptime: app.DefaultMinUptime, InstanceVar: "NODE_APP_INSTANCE", Surge: 1, ReloadSettle: app.DefaultReloadSettle,
+			DrainTimeout: app.DefaultStopTimeout, HealthTimeout: app.DefaultHealthTimeout,
 		},
 		Listeners: []app.Listener{},
 		ReadyBy:   app.Ready{Kind: app.ReadyAuto},

@@ -29,6 +29,14 @@ func specFlags(f *pflag.FlagSet, s *app.Spec) {
 	f.Var(&countValue{&s.MaxRestarts}, "max-restarts", "give a slot up after so many failures in a row (default: never)")
 	duration(f, &s.MinUptime, "min-uptime", app.DefaultMinUptime, "a worker that dies sooner than that after it was ready has failed")
 	f.IntVar(&s.MaxStarting, "max-starting", 0, "how many workers may boot at the same time (default: one per CPU)")
+	f.IntVar(&s.Spares, "spares", 0, "how many booted workers wait for a slot to become empty")
+	f.IntVar(&s.Surge, "surge", 0, "how many more workers than wanted may run during a reload (default 1)")
+	duration(f, &s.ReloadSettle, "reload-settle", app.DefaultReloadSettle, "how long the first new worker of a reload serves before the others follow")
+	f.Var(&s.RetireOver, "retire-over", "spread the end of a reload's old workers over so long (default: at once)")
+	f.Var(&s.DrainTimeout, "drain-timeout", "as --stop-timeout, for a worker that was replaced or whose slot goes (default: the same)")
+	f.Var(&s.HangTimeout, "hang-timeout", "replace a worker that leaves connections waiting for so long (default: never)")
+	f.StringVar(&s.Health, "health", "", "`CHECK` of workers that serve: http:/path or tcp (default: none)")
+	duration(f, &s.HealthTimeout, "health-timeout", app.DefaultHealthTimeout, "a check that is not answered by then has failed")
 	f.StringVar(&s.InstanceVar, "instance-var", app.DefaultInstanceVar, "variable that tells a worker the number of its slot")
 	f.SortFlags = false
 }

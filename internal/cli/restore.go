@@ -41,5 +41,8 @@ func restore(number string) (int, error) {
 	if err := syscall.Close(fd); err != nil {
 		return exitFailed, fmt.Errorf("close the snapshot of the former master: %w", err)
 	}
-	return master.Restore(context.Background(), data, func(c master.Config) master.Config { return c })
+	return master.Restore(context.Background(), data, func(c master.Config) master.Config {
+		c.Reload, c.Version = resolveAgain, release()
+		return c
+	})
 }

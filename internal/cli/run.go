@@ -62,23 +62,35 @@ func (o *output) foreground(spec app.Spec, isFileForm bool) error {
 	if err != nil {
 		return fmt.Errorf("find the working directory: %w", err)
 	}
-	plan, err := launch.Resolve(spec, launch.Host{Dir: dir, Env: os.Environ(), CPUs: cpus.Available(), IsFileForm: isFileForm})
+	config, notes, err := resolve(master.Config{
+		Spec: spec, Base: dir, FileForm: isFileForm, Version: release(), Reload: resolveAgain,
+		Stdout: o.stdout, Stderr: o.stderr, LogFormat: o.format, Color: o.color(),
+	})
 	if err != nil {
 		return err
 	}
-	o.note(plan.Notes)
-	code, err := master.Run(context.Background(), o.config(plan))
+	o.note(notes)
+	code, err := master.Run(context.Background(), config)
 	if err != nil || code == exitOK {
 		return err
 	}
 	return exitError(code)
 }
 
-func (o *output) config(p launch.Plan) master.Config {
-	return master.Config{
-		App: p.App, Workers: p.Workers, CPUs: p.CPUs, Handoff: p.Handoff, Argv: p.Argv, Path: p.Path, Env: p.Env, Dir: p.Dir, Kind: p.Kind,
-		Stdout: o.stdout, Stderr: o.stderr, LogFormat: o.format, Color: o.color(),
+// resolve completes a Config by what its spec means on this machine now, and returns what the user should know of it.
+func resolve(c master.Config) (master.Config, []string, error) {
+	p, err := launch.Resolve(c.Spec, launch.Host{Dir: c.Base, Env: os.Environ(), CPUs: cpus.Available(), IsFileForm: c.FileForm})
+	if err != nil {
+		return c, nil, err
 	}
+	c.App, c.Workers, c.CPUs, c.Handoff, c.Argv, c.Path, c.Env, c.Dir, c.Kind = p.App, p.Workers, p.CPUs, p.Handoff, p.Argv, p.Path, p.Env, p.Dir, p.Kind
+	return c, p.Notes, nil
+}
+
+// resolveAgain is master.Config.Reload.
+func resolveAgain(c master.Config) (master.Config, error) {
+	c, _, err := resolve(c)
+	return c, err
 }
 
 // note tells the user in the master's log what it should know of the command.

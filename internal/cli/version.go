@@ -22,9 +22,13 @@ func newVersion() *cobra.Command {
 
 // version says which build this is: "muster v1.2.0 (go1.26.0, linux/amd64)".
 func version() string {
-	release := "(devel)"
+	return fmt.Sprintf("muster %s (%s, %s/%s)", release(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
+}
+
+// release is the version alone: "v1.2.0".
+func release() string {
 	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
-		release = info.Main.Version
+		return info.Main.Version
 	}
-	return fmt.Sprintf("muster %s (%s, %s/%s)", release, runtime.Version(), runtime.GOOS, runtime.GOARCH)
+	return "(devel)"
 }

@@ -18,6 +18,13 @@ type Config struct {
 	Dir     string      // absolute working directory of the workers
 	Kind    string      // KindNode, KindSDK or KindOther
 
+	Spec     app.Spec // as it was written
+	Base     string   // absolute directory from which its relative names count
+	FileForm bool     // its command may begin with a file that an interpreter runs
+	Version  string   // of this program
+	// Reload resolves the Spec of c again, as files and environment are now. Nil: a reload starts the same again.
+	Reload func(c Config) (Config, error) `json:"-"`
+
 	Stdout    *os.File `json:"-"` // of the workers' lines; stays open
 	Stderr    *os.File `json:"-"` // of the master's log; stays open
 	LogFormat string   // text or json

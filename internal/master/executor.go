@@ -7,6 +7,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/musterd/muster/api"
 	"github.com/musterd/muster/internal/app"
 	"github.com/musterd/muster/internal/lifecycle"
 	"github.com/musterd/muster/internal/logs"
@@ -26,9 +27,9 @@ func (m *Master) carryOut(effect lifecycle.Effect) {
 	case lifecycle.Drain:
 		m.with(e.Worker, m.drain)
 	case lifecycle.Terminate:
-		m.with(e.Worker, func(w *worker) { w.terminate(m.stopSignal()) })
+		m.with(e.Worker, func(w *worker) { w.terminate(m.stopSignal(w)) })
 	case lifecycle.Inspect:
-		m.with(e.Worker, func(w *worker) { w.stopSent = true; _ = w.process.Signal(unix.SIGQUIT) })
+		m.with(e.Worker, m.inspect)
 	case lifecycle.Kill:
 		m.with(e.Worker, m.kill)
 	case lifecycle.OpenSlot:
@@ -51,7 +52,7 @@ func (m *Master) with(id lifecycle.WorkerID, do func(*worker)) {
 // drain asks the worker to stop accepting, to finish and to exit: by message where it understands one, else by the stop signal.
 func (m *Master) drain(w *worker) {
 	defer m.attend(w.slot)
-	if text := m.cfg.App.StopMessage; text != "" && w.conn != nil {
+	if text := m.of(w).App.StopMessage; text != "" && w.conn != nil {
 		if w.conn.Send(text) == nil {
 			return
 		}
@@ -59,16 +60,31 @@ func (m *Master) drain(w *worker) {
 	if m.cfg.speaksNode() && w.online && w.conn.Disconnect() == nil {
 		return
 	}
-	w.terminate(m.stopSignal())
+	w.terminate(m.stopSignal(w))
 }
 
 func (m *Master) kill(w *worker) {
 	m.log.Warn("worker killed", logs.KeySlot, w.slot, logs.KeyWorker, w.id, keyReason, string(m.state.Worker(w.id).Reason))
+	m.publish(m.eventOf(api.EventKilled, w, string(m.state.Worker(w.id).Reason)))
 	w.kill()
 }
 
-func (m *Master) stopSignal() unix.Signal {
-	if sig := unix.SignalNum(m.cfg.App.Signal); sig != 0 {
+// inspect asks a hung worker for its stacks, which it writes to stderr. Node has no such signal: its default for each is to die.
+func (m *Master) inspect(w *worker) {
+	sig := unix.SIGABRT
+	switch m.of(w).Kind {
+	case KindNode:
+		return
+	case KindSDK:
+		sig = unix.SIGQUIT
+	}
+	w.stopSent = true
+	_ = w.process.Signal(sig) // it may have exited meanwhile
+}
+
+// stopSignal is what asks the worker to finish.
+func (m *Master) stopSignal(w *worker) unix.Signal {
+	if sig := unix.SignalNum(m.of(w).App.Signal); sig != 0 {
 		return sig
 	}
 	return unix.SIGTERM
@@ -91,7 +107,7 @@ func effectText(e lifecycle.Effect) string {
 
 // ready tells the core, once per slot that the worker gets.
 func (m *Master) becomeReady(w *worker) {
-	if w.ready {
+	if w.ready || m.prove(w) {
 		return
 	}
 	w.ready = true
@@ -99,12 +115,13 @@ func (m *Master) becomeReady(w *worker) {
 		w.cancel()
 	}
 	m.step(lifecycle.Ready{Worker: w.id})
+	m.guardCanary(w)
 	m.attend(w.slot)
 }
 
 // sensed is told that one sense says the worker serves. The app decides which sense counts.
 func (m *Master) sensed(w *worker, by app.ReadyKind) {
-	kind := m.cfg.App.ReadyBy.Kind
+	kind := m.of(w).App.ReadyBy.Kind
 	if kind == by || kind == app.ReadyAuto || kind == "" {
 		m.becomeReady(w)
 	}

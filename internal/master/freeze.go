@@ -14,8 +14,10 @@ func (m *Master) freeze() (s *snapshot, release func()) {
 	m.closeGate()
 	s = &snapshot{
 		Version: SnapshotVersion, Config: m.cfg, State: m.state, Slots: m.slots, Asks: m.asks, Ops: m.ops, Stops: m.stops, Gives: m.gives,
-		Rescued: m.rescue.total, Upgrades: m.upgrades, Run: m.run.path, Guard: m.guard.Handle(), LastExit: m.lastExit,
+		Rescued: m.rescue.total, Upgrades: m.upgrades, Guard: m.guard.Handle(), LastExit: m.lastExit,
+		Folder: m.run.Handle(), Control: m.control.socket, Memory: m.control.memory,
 	}
+	m.haltControl()
 	m.stopWatching()
 	saved := map[*worker]*savedWorker{}
 	for _, k := range m.state.Workers {

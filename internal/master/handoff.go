@@ -27,7 +27,7 @@ func (m *Master) handOff(w *worker) {
 
 // sendServers sends each listener as a net.Server handle: the first with the app's message, the others with their names.
 func (m *Master) sendServers(w *worker) {
-	message := m.cfg.App.HandoffMessage
+	message := m.of(w).App.HandoffMessage
 	for _, l := range m.listeners {
 		if !l.stream() {
 			continue
@@ -171,7 +171,7 @@ func (m *Master) channelGone(w *worker) {
 	if k := m.state.Worker(w.id); k != nil && k.Leaving() {
 		m.after(farewell, func() {
 			if m.workers[w.id] == w {
-				w.terminate(m.stopSignal())
+				w.terminate(m.stopSignal(w))
 			}
 		})
 	}
@@ -187,6 +187,9 @@ func (m *Master) notified(w *worker, msg notify.Message) {
 	}
 	if msg.ExtendTimeout > 0 {
 		m.step(lifecycle.Extend{Worker: w.id, For: msg.ExtendTimeout})
+	}
+	if msg.Watchdog != "" {
+		m.beat(w, msg.Watchdog == notify.WatchdogTrigger)
 	}
 	if msg.Ready {
 		m.sensed(w, app.ReadyNotify)

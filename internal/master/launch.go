@@ -2,7 +2,6 @@ package master
 
 import (
 	"fmt"
-	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -55,7 +54,7 @@ func (m *Master) connect(w *worker, p *launchPlan) (err error) {
 		return fmt.Errorf("pipe for stderr: %w", err)
 	}
 	p.fds = append(p.fds, p.spec.Stderr)
-	if w.notify, err = notify.Listen(m.run.notifyPath(w.id)); err != nil {
+	if w.notify, err = notify.Listen(m.notifyPath(w.id)); err != nil {
 		return fmt.Errorf("open notify socket: %w", err)
 	}
 	if m.cfg.hasChannel() {
@@ -95,12 +94,13 @@ func (m *Master) inherit(w *worker, p *launchPlan) error {
 }
 
 func (m *Master) describe(w *worker, p *launchPlan) error {
-	argv, err := app.Expand(m.cfg.Argv, m.vars(w))
+	cfg := m.of(w)
+	argv, err := app.Expand(cfg.Argv, m.vars(w))
 	if err != nil {
 		return err
 	}
 	doc := &p.spec.Doc
-	doc.Path, doc.Argv, doc.Dir = m.cfg.Path, argv, m.cfg.Dir
+	doc.Path, doc.Argv, doc.Dir = cfg.Path, argv, cfg.Dir
 	doc.Env = m.environment(w)
 	doc.DeathSignal = int(unix.SIGKILL) // with no store for its descriptors, a worker must not outlive the master
 	p.spec.Guard = m.guard
@@ -123,7 +123,7 @@ func (m *Master) vars(w *worker) app.Vars {
 
 // environment is what w finds, beyond what the user and the exec stage give it.
 func (m *Master) environment(w *worker) []string {
-	env := slices.Clone(m.cfg.Env)
+	env := slices.Clone(m.of(w).Env)
 	set := func(key, value string) { env = setenv(env, key, value) }
 	set("MUSTER_APP", m.cfg.App.Name)
 	set("MUSTER_ID", strconv.FormatUint(uint64(w.id), 10))
@@ -132,7 +132,7 @@ func (m *Master) environment(w *worker) []string {
 		set("MUSTER_SPARE", "1") // what it does at boot is done in more processes than there are slots
 	} else {
 		set("MUSTER_SLOT", strconv.Itoa(w.slot))
-		set(m.cfg.App.InstanceVar, strconv.Itoa(w.slot))
+		set(m.of(w).App.InstanceVar, strconv.Itoa(w.slot))
 	}
 	set("NOTIFY_SOCKET", w.notify.Path())
 	if addresses := m.addresses(); addresses != "" {
@@ -140,6 +140,9 @@ func (m *Master) environment(w *worker) []string {
 	}
 	if port := m.firstPort(); port != 0 && !hasenv(env, "PORT") {
 		set("PORT", strconv.Itoa(port))
+	}
+	if hang := m.of(w).App.HangTimeout.Duration(); hang > 0 {
+		set("WATCHDOG_USEC", strconv.FormatInt(hang.Microseconds(), 10))
 	}
 	if m.cfg.hasChannel() {
 		set("NODE_CHANNEL_FD", strconv.Itoa(stage.FirstFD))
@@ -180,28 +183,7 @@ func hasenv(env []string, key string) bool {
 	return slices.ContainsFunc(env, func(kv string) bool { return strings.HasPrefix(kv, key+"=") })
 }
 
-// runtimeDir is the folder of a running master: the notify sockets. It is removed with the master, by the guard if need be.
-type runtimeDir struct{ path string }
-
-// newRuntimeDir makes the folder below XDG_RUNTIME_DIR or the folder for temporary files. Its path is short: a socket's path has 107 bytes.
-func newRuntimeDir(name string) (*runtimeDir, error) {
-	for _, base := range []string{os.Getenv("XDG_RUNTIME_DIR"), os.TempDir(), "/tmp"} {
-		if base == "" || len(base) > 60 {
-			continue
-		}
-		if path, err := os.MkdirTemp(base, "muster-"); err == nil {
-			return &runtimeDir{path: path}, nil
-		}
-	}
-	return nil, fmt.Errorf("make a runtime folder for %s in XDG_RUNTIME_DIR, TMPDIR or /tmp: none is writable", name)
-}
-
-func (r *runtimeDir) notifyPath(id lifecycle.WorkerID) string {
-	return filepath.Join(r.path, "n"+strconv.FormatUint(uint64(id), 10))
-}
-
-func (r *runtimeDir) remove() {
-	if r != nil {
-		_ = os.RemoveAll(r.path) // the guard tries again
-	}
+// notifyPath is where a worker's notify socket is. It goes with the master, by the guard if need be.
+func (m *Master) notifyPath(id lifecycle.WorkerID) string {
+	return filepath.Join(m.run.Private(), "n"+strconv.FormatUint(uint64(id), 10))
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/musterd/muster/internal/lifecycle"
 	"github.com/musterd/muster/internal/logs"
 	"github.com/musterd/muster/internal/proc"
+	"github.com/musterd/muster/internal/rundir"
 )
 
 // Master is one app's supervisor. Only its loop touches it, except for what says otherwise.
@@ -40,7 +41,8 @@ type Master struct {
 	asks      bool // some worker once asked for a socket: from then on one that asks for none is not ready
 	balance   app.Balance
 
-	run     *runtimeDir
+	run     *rundir.Folder // closed by close
+	control control
 	spawner *proc.Spawner
 	guard   *proc.Guard
 	reaper  *proc.Reaper
@@ -103,6 +105,7 @@ func newMaster(cfg Config) *Master {
 		frozen:  make(chan struct{}),
 		workers: map[lifecycle.WorkerID]*worker{},
 		slots:   cfg.Workers,
+		control: newControl(cfg),
 	}
 	options := logOptions(cfg)
 	m.useLog(logs.NewAsync(logs.NewHandler(cfg.Stderr, options), 0), logs.NewSink(cfg.Stdout, options))
@@ -128,6 +131,11 @@ func policy(cfg Config) lifecycle.Policy {
 		StopTimeout:  cfg.App.StopTimeout.Duration(),
 		MinUptime:    cfg.App.MinUptime.Duration(),
 		MaxStarting:  cfg.App.MaxStarting,
+		DrainTimeout: cfg.App.DrainTimeout.Duration(),
+		Surge:        cfg.App.Surge,
+		Settle:       cfg.App.ReloadSettle.Duration(),
+		RetireOver:   cfg.App.RetireOver.Duration(),
+		HangTimeout:  cfg.App.HangTimeout.Duration(),
 	}
 	if p.MaxStarting == 0 {
 		p.MaxStarting = cfg.CPUs
@@ -140,14 +148,17 @@ func policy(cfg Config) lifecycle.Policy {
 
 // open takes everything from the system that can be refused. What it took is given back by close.
 func (m *Master) open() error {
+	var err error
+	if m.run, err = rundir.Open(m.cfg.App.Name); err != nil { // first, so that a name which is taken is told as that
+		return err
+	}
 	if err := m.openListeners(); err != nil {
 		return err
 	}
-	var err error
-	if m.run, err = newRuntimeDir(m.cfg.App.Name); err != nil {
+	if err := m.openProcesses(); err != nil {
 		return err
 	}
-	return m.openProcesses()
+	return m.openControl()
 }
 
 func (m *Master) openProcesses() error {
@@ -161,7 +172,7 @@ func (m *Master) openProcesses() error {
 		return fmt.Errorf("start the guard: %w", err)
 	}
 	m.guard = guard
-	return m.guard.RemoveAtEnd(m.run.path)
+	return m.guard.RemoveAtEnd(m.run.Private())
 }
 
 // start runs the loop until the app has ended, or the process is to become another binary.
@@ -271,11 +282,13 @@ func (m *Master) step(ev lifecycle.Event) {
 		m.log.Debug("effect", keyEffect, effectText(effect))
 		m.carryOut(effect)
 	}
+	m.noteProgress()
 }
 
 // close gives everything back, in the reverse order of open. No worker is left when it returns.
 func (m *Master) close() {
 	close(m.done)
+	m.closeControl()
 	m.killRest()
 	m.rescue.close()
 	m.awaitReaders()
@@ -291,7 +304,7 @@ func (m *Master) close() {
 	if m.spawner != nil {
 		m.spawner.Close()
 	}
-	m.run.remove()
+	m.run.Close()
 	m.flush()
 }
 

@@ -15,7 +15,7 @@ import (
 
 // senseReady starts what tells that the worker serves, if that is not a message of its own.
 func (m *Master) senseReady(w *worker) {
-	switch kind := m.cfg.App.ReadyBy.Kind; {
+	switch kind := m.of(w).App.ReadyBy.Kind; {
 	case kind == app.ReadyStart:
 		m.becomeReady(w)
 	case kind == app.ReadyTCP:

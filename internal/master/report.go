@@ -14,6 +14,7 @@ import (
 // exitNote is what an exit report says, beyond what the core decides.
 type exitNote struct {
 	worker lifecycle.WorkerID
+	gen    lifecycle.Generation
 	pid    int
 	why    string
 	lived  time.Duration
@@ -34,6 +35,8 @@ func (m *Master) announceStart() {
 
 // announce writes the core's news to the log and does what follows from them outside the core.
 func (m *Master) announce(a lifecycle.Announce) {
+	m.remember(a)
+	m.publishNews(a)
 	log := m.log
 	if a.Slot != lifecycle.NoSlot {
 		log = log.With(logs.KeySlot, a.Slot)
@@ -47,6 +50,7 @@ func (m *Master) announce(a lifecycle.Announce) {
 	case lifecycle.NewsServing:
 		log.Info("serving", keyWorkers, m.state.Want)
 		m.above.ready()
+		m.control.memory.Served = true
 	case lifecycle.NewsLeft, lifecycle.NewsFailed:
 		m.reportExit(log, a)
 	case lifecycle.NewsNotReady:
@@ -57,23 +61,29 @@ func (m *Master) announce(a lifecycle.Announce) {
 		log.Error("worker hung", keyAfter, a.After)
 	case lifecycle.NewsCrashLooping:
 		log.Error("slot is crash-looping", keyRetryIn, a.After.Round(time.Millisecond))
+		m.slotFailing(a.Slot, "is crash-looping")
 	case lifecycle.NewsRecovered:
 		log.Info("slot recovered")
 	case lifecycle.NewsBackingOff:
 		log.Error("app fails too often: all failing slots wait", keyRetryIn, a.After.Round(time.Millisecond))
 	case lifecycle.NewsGaveUp:
 		log.Error("slot given up: it stays empty")
+		m.slotFailing(a.Slot, "was given up")
 	case lifecycle.NewsAppGaveUp:
 		m.giveUp()
+		m.abandon("the app gave up")
 	case lifecycle.NewsStopped:
 		log.Info("stopped")
 		m.ended = true
+		m.stopped()
 	case lifecycle.NewsCommitted:
 		log.Info("new generation proved itself", keyOp, a.Op)
 	case lifecycle.NewsReloaded:
 		log.Info("reloaded", keyOp, a.Op)
+		m.reloaded(a)
 	case lifecycle.NewsReloadFailed:
 		log.Error("reload failed: the last good generation stays", keyOp, a.Op, keyReason, a.Why)
+		m.reloadFailed(a)
 	case lifecycle.NewsRecycling:
 		log.Info("recycling", keyReason, a.Why)
 	}

@@ -7,6 +7,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/musterd/muster/api"
 	"github.com/musterd/muster/internal/lifecycle"
 	"github.com/musterd/muster/internal/logs"
 	"github.com/musterd/muster/internal/pulse"
@@ -145,6 +146,11 @@ func (m *Master) setBlocked(l *listener, slot int, stuck bool) {
 	}
 	w.blocked = blocked
 	if blocked {
+	kind := api.EventUnblocked
+	if blocked {
+		kind = api.EventBlocked
+	}
+	m.publish(m.eventOf(kind, w, ""))
 		w.blockedAt = time.Now()
 		m.after(blockedShown, func() { m.reportBlocked(w) })
 	} else if w.blockedShown {

@@ -10,6 +10,7 @@ import (
 	"github.com/musterd/muster/internal/nodeipc"
 	"github.com/musterd/muster/internal/notify"
 	"github.com/musterd/muster/internal/proc"
+	"github.com/musterd/muster/internal/rundir"
 	"github.com/musterd/muster/internal/sock"
 )
 
@@ -22,15 +23,21 @@ func Restore(ctx context.Context, data []byte, adapt func(Config) Config) (int, 
 	}
 	s.Config.Stdout, s.Config.Stderr = os.Stdout, os.Stderr
 	s.Config = adapt(s.Config)
+	for gen, cfg := range s.Memory.Configs {
+		cfg.Stdout, cfg.Stderr = os.Stdout, os.Stderr
+		s.Memory.Configs[gen] = adapt(cfg)
+	}
 	m, err := revive(s, nil)
 	if err != nil {
 		return 1, err
 	}
+	m.later(m.upgraded)
 	return m.runOn(ctx)
 }
 
 // estate is what a master leaves to the one that takes its place in the same process, after an upgrade that failed.
 type estate struct {
+	run       *rundir.Folder
 	spawner   *proc.Spawner
 	reaper    *proc.Reaper
 	guard     *proc.Guard
@@ -44,7 +51,7 @@ func revive(s *snapshot, e *estate) (*Master, error) {
 	m := newMaster(s.Config)
 	m.state, m.slots, m.asks, m.ops, m.stops, m.gives = s.State, s.Slots, s.Asks, s.Ops, s.Stops, s.Gives
 	m.upgrades, m.lastExit, m.rescue.total = s.Upgrades, s.LastExit, s.Rescued
-	m.run = &runtimeDir{path: s.Run}
+	m.control.memory, m.control.socket = s.Memory, s.Control
 	m.revived = s
 	if e != nil {
 		m.inherited(e)
@@ -60,7 +67,7 @@ func revive(s *snapshot, e *estate) (*Master, error) {
 // inherited goes on with what the former master of this process had.
 func (m *Master) inherited(e *estate) {
 	m.sink = e.sink // a pump that waits for its reader may still write to it
-	m.spawner, m.reaper, m.guard, m.listeners = e.spawner, e.reaper, e.guard, e.listeners
+	m.run, m.spawner, m.reaper, m.guard, m.listeners = e.run, e.spawner, e.reaper, e.guard, e.listeners
 	for _, saved := range m.revived.Workers {
 		old := e.workers[saved.ID]
 		w := m.reviveWorker(saved)
@@ -73,6 +80,7 @@ func (m *Master) inherited(e *estate) {
 // adopt takes over what lived through the execve: processes first, so that the reaper knows them.
 func (m *Master) adopt(s *snapshot) error {
 	m.spawner = proc.NewSpawner(m.log)
+	m.run = rundir.Adopt(s.Folder)
 	for _, saved := range s.Workers {
 		w := m.reviveWorker(saved)
 		if saved.Ended != nil {
@@ -133,6 +141,7 @@ func (m *Master) adoptListener(saved savedListener) error {
 		}
 		l.sockets = append(l.sockets, s)
 	}
+	m.restoreSteering(l, saved.Steering)
 	return nil
 }
 
@@ -154,7 +163,7 @@ func (m *Master) reviveWorker(s savedWorker) *worker {
 		}
 	}
 	if s.Notify >= 0 {
-		socket, err := notify.Adopt(s.Notify, m.run.notifyPath(s.ID))
+		socket, err := notify.Adopt(s.Notify, m.notifyPath(s.ID))
 		if err != nil {
 			m.log.Error("notify socket lost", logs.KeyWorker, s.ID, keyError, err)
 		} else {
@@ -227,6 +236,7 @@ func (m *Master) resume() {
 		}
 	}
 	m.revived = nil
+	m.resumeControl()
 }
 
 func (m *Master) senseAgain(w *worker) {

@@ -4,6 +4,8 @@ import (
 	"os"
 	"syscall"
 
+	"github.com/musterd/muster/api"
+	"github.com/musterd/muster/internal/app"
 	"github.com/musterd/muster/internal/lifecycle"
 )
 
@@ -33,14 +35,31 @@ func (m *Master) signal(sig os.Signal) {
 // stop ends the app: workers first. The second time, at once.
 func (m *Master) stop(why string) {
 	m.stops++
-	now := m.stops > 1
+	m.halt(m.stops > 1, why)
+}
+
+// halt ends the app: workers first; now does not wait for them.
+func (m *Master) halt(now bool, why string) *api.Operation {
+	op := m.running(api.OperationStop)
+	if op == nil {
+		op = m.beginStop(why)
+	}
 	if now {
 		m.log.Warn("stopping at once", keyReason, why)
-	} else {
-		m.log.Info("stopping", keyReason, why)
-		m.above.stopping()
 	}
 	m.step(lifecycle.Stop{Now: now})
+	return op
+}
+
+func (m *Master) beginStop(why string) *api.Operation {
+	op := m.begin(api.OperationStop)
+	op.Total = len(m.state.Workers)
+	m.log.Info("stopping", keyReason, why)
+	m.above.stopping()
+	m.publish(api.Event{Kind: api.EventStopping, Slot: api.NoSlot, Why: why})
+	m.tell(op)
+	m.abandon("the app is being stopped")
+	return op
 }
 
 // hangUp reloads; but the hang-up of the terminal that the master runs in means that nobody watches it any more.
@@ -52,20 +71,25 @@ func (m *Master) hangUp() {
 	m.reload()
 }
 
+// reload reads the app's files beside the loop, which may take its time, and then begins.
 func (m *Master) reload() {
-	m.ops++
-	m.log.Info("reloading", keyOp, m.ops)
-	m.step(lifecycle.Reload{Op: m.ops})
+	current := m.cfg
+	m.wg.Go(func() { // ends when the files have been read
+		cfg, err := resolve(current)
+		m.post(func() { m.roll(api.OperationReload, cfg, err) })
+	})
 }
 
 func (m *Master) scaleBy(n int) {
 	want := m.state.Want + n
-	if want < 1 {
+	switch {
+	case want < 1:
 		m.log.Warn("not scaled: one worker stays", keySignal, "TTOU")
-		return
+	case want > app.MaxWorkers:
+		m.log.Warn("not scaled: that is the most", keySignal, "TTIN")
+	case !m.state.Stopping:
+		m.resize(want)
 	}
-	m.log.Info("scaling", keyFrom, m.state.Want, keyTo, want)
-	m.step(lifecycle.Scale{Want: want})
 }
 
 // terminalGone tells whether the master had a controlling terminal that has hung up. Opening it then fails with ENXIO or EIO.

@@ -13,6 +13,7 @@ import (
 	"github.com/musterd/muster/internal/nodeipc"
 	"github.com/musterd/muster/internal/notify"
 	"github.com/musterd/muster/internal/proc"
+	"github.com/musterd/muster/internal/rundir"
 )
 
 // SnapshotVersion is the version of the snapshot that this binary writes. It reads this one and those before. What a newer binary added
@@ -32,7 +33,9 @@ type snapshot struct {
 	Gives     uint64           `json:"gives,omitempty"`
 	Rescued   uint64           `json:"rescued,omitempty"`
 	Upgrades  int              `json:"upgrades,omitempty"`
-	Run       string           `json:"run"`
+	Folder    rundir.Handle    `json:"folder"`
+	Control   int              `json:"control"` // the listening socket of the API; -1: none
+	Memory    memory           `json:"memory"`
 	Guard     proc.GuardHandle `json:"guard"`
 	Listeners []savedListener  `json:"listeners"`
 	Workers   []savedWorker    `json:"workers"`
@@ -129,7 +132,7 @@ func decodeEvent[T nodeipc.Event](data []byte) (nodeipc.Event, error) {
 
 // fds are all the descriptors that must live through the execve.
 func (s *snapshot) fds() []int {
-	all := []int{s.Guard.Conn, s.Guard.Process.PIDFD}
+	all := []int{s.Guard.Conn, s.Guard.Process.PIDFD, s.Folder.Lock, s.Control}
 	for _, l := range s.Listeners {
 		all = append(all, l.Sockets...)
 	}
@@ -139,6 +142,9 @@ func (s *snapshot) fds() []int {
 			all = append(all, w.Business.FDs()...)
 		}
 		for _, r := range w.Rescued {
+		if l.Steering != nil {
+			all = append(all, l.Steering.Slots, l.Steering.Buckets)
+		}
 			all = append(all, r.FD)
 		}
 	}

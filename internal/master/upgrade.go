@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/musterd/muster/api"
 	"github.com/musterd/muster/internal/fdpass"
 	"github.com/musterd/muster/internal/proc"
 )
@@ -64,6 +65,9 @@ func (m *Master) upgrade() {
 
 func (m *Master) upgradeFailed(err error) {
 	m.upgrading, m.upgradeErr = false, err
+	if op := m.running(api.OperationUpgrade); op != nil {
+		m.fail(op, "upgrade: "+err.Error(), "the old binary goes on")
+	}
 	m.log.Error("upgrade failed: the old binary goes on", keyError, err)
 }
 
@@ -111,7 +115,7 @@ func (m *Master) transform() *Master {
 	release()
 	s.Upgrades--
 	next, _ := revive(s, &estate{ // cannot fail: nothing is adopted
-		spawner: m.spawner, reaper: m.reaper, guard: m.guard, listeners: m.listeners, workers: m.workers, sink: m.sink,
+		run: m.run, spawner: m.spawner, reaper: m.reaper, guard: m.guard, listeners: m.listeners, workers: m.workers, sink: m.sink,
 	})
 	close(m.done)
 	next.later(func() { next.upgradeFailed(err) })

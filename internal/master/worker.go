@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/musterd/muster/api"
 	"github.com/musterd/muster/internal/lifecycle"
 	"github.com/musterd/muster/internal/logs"
 	"github.com/musterd/muster/internal/nodeipc"
@@ -49,6 +50,8 @@ type worker struct {
 	readers      chan struct{}    // closed when channel and pumps have been read to their end
 	handle       proc.Handle      // of the process
 	end          *ending          // of the process
+	phase        lifecycle.Phase  // as it was seen last
+	since        time.Time        // when it was seen first
 	output       [2]*os.File      // what the pumps read, and close
 	unheard      []nodeipc.Event  // that came when the loop listened no more; its reader's until that has ended
 	unnoticed    []notify.Message // likewise
@@ -115,7 +118,12 @@ func (m *Master) spawnFailed(w *worker, err error) {
 	m.lastExit = proc.Exit{Known: true, Code: exitNotStarted}
 	m.step(lifecycle.SpawnFailed{Worker: w.id, Why: err.Error()})
 }
+	event := m.eventOf(api.EventNotStarted, w, "")
+	event.Why = err.Error()
+	m.publish(event)
+	m.exits = append(m.exits, exitNote{worker: w.id, gen: w.gen, why: err.Error()})
 
+	m.exits = nil
 // exitNotStarted is the exit code of an app that gave up because its program cannot be started, as a shell has it.
 const exitNotStarted = 127
 
@@ -129,6 +137,7 @@ func (m *Master) spawned(w *worker, p *proc.Process) {
 	m.log.Info("worker started", logs.KeySlot, w.slot, logs.KeyWorker, w.id, logs.KeyPID, p.PID())
 	m.readStreams(w)
 	m.step(lifecycle.Spawned{Worker: w.id})
+	m.publish(m.eventOf(api.EventStarted, w, ""))
 	m.handOff(w)
 }
 
@@ -208,7 +217,7 @@ func (m *Master) exited(w *worker, exit proc.Exit) {
 	}
 	w.release()
 	delete(m.workers, w.id)
-	m.exits = append(m.exits, exitNote{worker: w.id, why: why, lived: time.Since(w.started), pid: w.handle.PID, tail: tail})
+	m.exits = append(m.exits, exitNote{worker: w.id, gen: w.gen, why: why, lived: time.Since(w.started), pid: w.handle.PID, tail: tail})
 	m.step(lifecycle.Exited{Worker: w.id, Why: why})
 	m.exits = nil
 	m.lost(w)

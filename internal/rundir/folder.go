@@ -7,6 +7,8 @@ import (
 	"os"
 	"path/filepath"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // Names in a master's folder.
@@ -144,4 +146,26 @@ func (f *Folder) clear() {
 	for _, name := range []string{socketFile, infoFile, infoFile + ".new"} {
 		_ = os.Remove(filepath.Join(f.path, name))
 	}
+}
+
+// Handle is a Folder for the program that goes on after an execve. Lock must be kept open.
+type Handle struct {
+	Path    string `json:"path"`
+	Private string `json:"private"`
+	Lock    int    `json:"lock"`
+}
+
+// Handle describes the place for Adopt; the descriptor is borrowed.
+func (f *Folder) Handle() Handle {
+	h := Handle{Path: f.path, Private: f.private, Lock: -1}
+	if raw, err := f.lock.SyscallConn(); err == nil {
+		_ = raw.Control(func(fd uintptr) { h.Lock = int(fd) })
+	}
+	return h
+}
+
+// Adopt goes on with the place of the master that this process was before; it takes over the descriptor.
+func Adopt(h Handle) *Folder {
+	unix.CloseOnExec(h.Lock)
+	return &Folder{path: h.Path, private: h.Private, lock: os.NewFile(uintptr(h.Lock), filepath.Join(h.Path, lockFile))}
 }

@@ -1,0 +1,215 @@
+package master
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/musterd/muster/api"
+	"github.com/musterd/muster/internal/app"
+	"github.com/musterd/muster/internal/lifecycle"
+)
+
+// of is what a worker was started by: each generation has a Config of its own, so that a slot which has to be filled again while a reload
+// runs gets what its generation is.
+func (m *Master) of(w *worker) *Config { return m.configOf(w.gen) }
+
+func (m *Master) configOf(gen lifecycle.Generation) *Config {
+	if cfg, ok := m.control.memory.Configs[gen]; ok {
+		return &cfg
+	}
+	return &m.cfg
+}
+
+// resolve reads the app's files again, as cfg says. It may take its time: not in the loop.
+func resolve(cfg Config) (Config, error) {
+	if cfg.Reload == nil {
+		return cfg, nil
+	}
+	return cfg.Reload(cfg)
+}
+
+// roll replaces the workers by those of a new generation, which is what cfg says. Where unresolved says why there is none, or cfg asks for
+// what a reload cannot do, nothing happens.
+func (m *Master) roll(kind api.OperationKind, cfg Config, unresolved error) *api.Operation {
+	op := m.begin(kind)
+	if unresolved == nil {
+		unresolved = m.changeable(cfg)
+	}
+	if unresolved != nil {
+		m.log.Error("reload refused", keyOp, op.ID, keyReason, unresolved)
+		m.fail(op, unresolved.Error(), hintOf(unresolved))
+		return op
+	}
+	text := "reloading"
+	if kind == api.OperationRollback {
+		text = "rolling back"
+	}
+	m.log.Info(text, keyOp, op.ID)
+	m.introduce(op, cfg)
+	return op
+}
+
+// introduce gives the new generation its Config before the core asks for workers of it.
+func (m *Master) introduce(op *api.Operation, cfg Config) {
+	old := m.configOf(m.state.Gen).Workers
+	gen := m.state.LastGen + 1
+	op.Generation, op.Total = uint64(gen), m.state.Want
+	m.control.memory.Configs[gen] = cfg
+	if !m.state.Stopping {
+		m.state.Policy = policy(cfg).WithDefaults()
+	}
+	m.tell(op)
+	m.step(lifecycle.Reload{Op: m.ops})
+	if cfg.Workers != old && m.state.Rollout != nil {
+		m.resize(cfg.Workers)
+	}
+}
+
+// changeable tells what a running master cannot change, if cfg would.
+func (m *Master) changeable(cfg Config) error {
+	change := func(field, what, from, to string) error {
+		return &app.Error{
+			Field: field, Value: to, Reason: fmt.Sprintf("%s cannot change while the app runs (it is %s)", what, from), Hint: "stop the app and start it again",
+		}
+	}
+	from, to := listenLines(m.cfg.App), listenLines(cfg.App)
+	switch {
+	case cfg.App.Name != m.cfg.App.Name:
+		return change("name", "the name", m.cfg.App.Name, cfg.App.Name)
+	case cfg.Handoff != m.cfg.Handoff:
+		return change("handoff", "the hand-off", string(m.cfg.Handoff), string(cfg.Handoff))
+	case cfg.balance() != m.cfg.balance():
+		return change("balance", "the balance", string(m.cfg.balance()), string(cfg.balance()))
+	case from != to:
+		return change("listen", "the listeners", from, to)
+	}
+	return nil
+}
+
+func listenLines(a app.App) string {
+	lines := make([]string, len(a.Listeners))
+	for i, l := range a.Listeners {
+		lines[i] = l.Name + "=" + l.Address()
+	}
+	return strings.Join(lines, " ")
+}
+
+// rollback brings back what the last reload has replaced, or what the one under way is replacing.
+func (m *Master) rollback() outcome {
+	to := m.control.memory.Previous
+	if m.state.Rollout != nil {
+		to = m.state.Gen
+	}
+	cfg, ok := m.control.memory.Configs[to]
+	if !ok {
+		return outcome{err: &api.Error{
+			Kind: api.KindConflict, Message: "there is no generation to go back to", Hint: "a rollback undoes the last reload of this master",
+		}}
+	}
+	return outcome{op: *m.roll(api.OperationRollback, cfg, nil)}
+}
+
+// reloaded notes that a generation has proved itself in every slot.
+func (m *Master) reloaded(a lifecycle.Announce) {
+	c := &m.control.memory
+	if op := m.operation(a.Op); op != nil {
+		m.succeed(op)
+	}
+	c.Previous, c.Good = c.Good, m.state.Gen
+	m.cfg = *m.configOf(c.Good)
+	m.forgetConfigs()
+}
+
+// reloadFailed returns to the policy of the generation that stays, unless the next one is on its way already.
+func (m *Master) reloadFailed(a lifecycle.Announce) {
+	if op := m.operation(a.Op); op != nil {
+		op.Worker, op.Stderr = uint64(a.Worker), m.lastLines(a.Worker)
+		m.fail(op, a.Why, "the last good generation stays")
+	}
+	if m.state.Rollout == nil {
+		m.state.Policy = policy(*m.configOf(m.state.Gen)).WithDefaults()
+	}
+	m.forgetConfigs()
+}
+
+// forgetConfigs drops the Configs that no worker will be started by any more.
+func (m *Master) forgetConfigs() {
+	c := &m.control.memory
+	for gen := range c.Configs {
+		inUse := gen == c.Good || gen == c.Previous || m.state.Rollout != nil && gen == m.state.Rollout.To
+		inUse = inUse || slices.ContainsFunc(m.state.Workers, func(w lifecycle.Worker) bool { return w.Gen == gen })
+		if !inUse {
+			delete(c.Configs, gen)
+		}
+	}
+}
+
+// scaleTo changes the number of slots to what text says: absolute, or relative to what is wanted now with + or -.
+func (m *Master) scaleTo(text string) outcome {
+	want, err := m.workersOf(text)
+	switch {
+	case err != nil:
+		return outcome{err: err}
+	case m.state.Stopping:
+		return outcome{err: &api.Error{Kind: api.KindConflict, Message: "the app is being stopped"}}
+	}
+	return outcome{op: *m.resize(want)}
+}
+
+func (m *Master) workersOf(text string) (int, error) {
+	if text == "" || !strings.ContainsAny(text[:1], "+-") {
+		return app.ParseWorkers(text, m.cfg.CPUs)
+	}
+	by, err := strconv.Atoi(text)
+	want := m.state.Want + by
+	switch {
+	case err != nil:
+		return 0, scaleError(text, "is not a number of workers")
+	case want < 1:
+		return 0, scaleError(text, fmt.Sprintf("of %d workers none would be left", m.state.Want))
+	case want > app.MaxWorkers:
+		return 0, scaleError(text, "would be more than "+strconv.Itoa(app.MaxWorkers))
+	}
+	return want, nil
+}
+
+func scaleError(text, why string) error {
+	return &app.Error{Field: "workers", Value: text, Reason: why, Hint: "write N, max, 50%, +1 or -1; to end the app: muster stop"}
+}
+
+// resize changes the number of slots.
+func (m *Master) resize(want int) *api.Operation {
+	if old := m.running(api.OperationScale); old != nil {
+		m.fail(old, "another scale took its place", "")
+	}
+	op := m.begin(api.OperationScale)
+	op.From, op.Workers, op.Total = m.state.Want, want, max(want-m.state.Want, 0)
+	if want <= m.state.Want { // slots that an earlier scale has not closed yet count
+		op.Total = len(m.state.Slots) - want
+	}
+	m.log.Info("scaling", keyOp, op.ID, keyFrom, m.state.Want, keyTo, want)
+	m.publish(api.Event{Kind: api.EventScaled, Slot: api.NoSlot, Why: fmt.Sprintf("%d to %d workers", m.state.Want, want)})
+	m.tell(op)
+	m.step(lifecycle.Scale{Want: want})
+	return op
+}
+
+// beginUpgrade asks for the upgrade. The end of the operation is told by the binary that goes on.
+func (m *Master) beginUpgrade() outcome {
+	if m.upgrading || m.state.Stopping {
+		return outcome{err: &api.Error{Kind: api.KindConflict, Message: "the app is being stopped, or another upgrade is under way"}}
+	}
+	op := m.begin(api.OperationUpgrade)
+	m.tell(op)
+	m.upgrade()
+	return outcome{op: *op}
+}
+
+// upgraded ends the operation that the former binary has begun.
+func (m *Master) upgraded() {
+	if op := m.running(api.OperationUpgrade); op != nil {
+		m.succeed(op)
+	}
+}

@@ -1,0 +1,174 @@
+package master
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/musterd/muster/api"
+	"github.com/musterd/muster/internal/lifecycle"
+	"github.com/musterd/muster/internal/logs"
+	"github.com/musterd/muster/internal/rundir"
+)
+
+// control is the master's API: its server, who watches and waits, and what is remembered for them. The loop owns everything in it.
+type control struct {
+	server   *http.Server
+	socket   int // the listening socket, beside the server's copy; -1: none. Closed by closeControl
+	watchers map[*watcher]struct{}
+	waiters  map[uint64][]chan api.Operation // for the end of an operation
+	recent   []api.Event                     // the last ones, oldest first
+	memory   memory
+}
+
+// memory is what the API remembers. It is plain data.
+type memory struct {
+	Started    time.Time                       `json:"started"`
+	Revision   uint64                          `json:"revision"` // of the last event
+	Operations []*api.Operation                `json:"operations"`
+	Exits      map[int][]api.Exit              `json:"exits"`    // the last of each slot, oldest first; those of spares under NoSlot
+	Configs    map[lifecycle.Generation]Config `json:"configs"`  // of every generation that is or may be spawned
+	Good       lifecycle.Generation            `json:"good"`     // the last that proved itself
+	Served     bool                            `json:"served"`   // every slot was, once
+	Previous   lifecycle.Generation            `json:"previous"` // the one that it replaced; zero: none
+}
+
+func newControl(cfg Config) control {
+	return control{
+		socket:   -1,
+		watchers: map[*watcher]struct{}{},
+		waiters:  map[uint64][]chan api.Operation{},
+		memory: memory{
+			Started: time.Now(), Exits: map[int][]api.Exit{}, Configs: map[lifecycle.Generation]Config{firstGeneration: cfg},
+			Good: firstGeneration,
+		},
+	}
+}
+
+// firstGeneration is what an app begins with.
+const firstGeneration = lifecycle.Generation(1)
+
+// Bounds of the server.
+const (
+	maxRequest  = 64 << 10         // bytes of a body
+	askTimeout  = 10 * time.Second // for the loop to answer
+	writeWithin = 10 * time.Second // for a client to take an event
+	lastAnswers = time.Second      // for the answers that are under way when the master ends
+)
+
+// openControl makes the socket and serves the API on it, until closeControl.
+func (m *Master) openControl() error {
+	listener, err := listenControl(m.run.Socket())
+	if err != nil {
+		return fmt.Errorf("open control socket: %w", err)
+	}
+	if m.control.socket, err = dupListener(listener); err != nil {
+		return fmt.Errorf("keep control socket: %w", errors.Join(err, listener.Close()))
+	}
+	m.serveControl(listener)
+	info := rundir.Info{Name: m.cfg.App.Name, PID: os.Getpid(), Cwd: m.cfg.Base, Started: m.control.memory.Started, Version: m.cfg.Version}
+	if err := m.run.Publish(info); err != nil {
+		return fmt.Errorf("tell where the master is: %w", err)
+	}
+	return nil
+}
+
+// listenControl makes a socket that only its owner may connect to. The folder is its owner's alone, so there is no moment at which others
+// could.
+func listenControl(path string) (*net.UnixListener, error) {
+	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
+	if err != nil {
+		return nil, err
+	}
+	l.SetUnlinkOnClose(false) // the folder goes as a whole
+	if err := os.Chmod(path, 0o600); err != nil {
+		return nil, errors.Join(err, l.Close())
+	}
+	return l, nil
+}
+
+func (m *Master) serveControl(l net.Listener) {
+	m.control.server = &http.Server{
+		Handler:           m.api(),
+		ConnContext:       withPeer,
+		ReadHeaderTimeout: askTimeout,
+		MaxHeaderBytes:    maxRequest,
+		ErrorLog:          slog.NewLogLogger(m.log.Handler(), slog.LevelDebug),
+	}
+	server := m.control.server
+	m.wg.Go(func() { // ends when the server is closed
+		if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+			m.log.Error("control socket lost", logs.KeyPID, os.Getpid(), keyError, err)
+		}
+	})
+}
+
+func dupListener(l *net.UnixListener) (int, error) {
+	raw, err := l.SyscallConn()
+	if err != nil {
+		return -1, err
+	}
+	fd := -1
+	err = raw.Control(func(n uintptr) { fd = dup(int(n)) })
+	return fd, err
+}
+
+// resumeControl serves the API again on the socket that lived through an upgrade. Clients have been waiting in its queue.
+func (m *Master) resumeControl() {
+	if m.control.socket < 0 {
+		return
+	}
+	f := os.NewFile(uintptr(dup(m.control.socket)), "control socket")
+	listener, err := net.FileListener(f)
+	closeAll(f)
+	if err != nil {
+		m.log.Error("control socket lost", keyError, err)
+		return
+	}
+	m.serveControl(listener)
+}
+
+// closeControl ends the API. The loop has ended.
+func (m *Master) closeControl() {
+	m.haltControl()
+	if m.control.socket >= 0 {
+		_ = unix.Close(m.control.socket)
+	}
+}
+
+// haltControl lets every client have its last answer, as far as it takes it, and serves no more. The socket stays open.
+func (m *Master) haltControl() {
+	m.endWatch()
+	if m.control.server == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), lastAnswers)
+	defer cancel()
+	if m.control.server.Shutdown(ctx) != nil {
+		_ = m.control.server.Close() // whoever is still connected reads the end
+	}
+}
+
+// ask runs f in the loop and returns its answer. What f returns must not be changed by the loop later.
+func ask[T any](ctx context.Context, m *Master, f func() T) (T, error) {
+	ctx, cancel := context.WithTimeout(ctx, askTimeout)
+	defer cancel()
+	reply := make(chan T, 1)
+	m.post(func() { reply <- f() })
+	select {
+	case answer := <-reply:
+		return answer, nil
+	case <-m.done:
+	case <-m.frozen:
+	case <-ctx.Done():
+	}
+	var none T
+	return none, &api.Error{Kind: api.KindUnavailable, Message: "the app is ending"}
+}

@@ -1,0 +1,120 @@
+package master
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/musterd/muster/api"
+	"github.com/musterd/muster/internal/app"
+)
+
+// alive is the answer of the endpoints for load balancers and supervisors.
+type alive struct {
+	Status string `json:"status"`
+}
+
+func (m *Master) getHealth(_ http.ResponseWriter, r *http.Request) (any, error) {
+	_, err := ask(r.Context(), m, func() bool { return true })
+	return alive{"ok"}, err
+}
+
+func (m *Master) getReady(_ http.ResponseWriter, r *http.Request) (any, error) {
+	ready, err := ask(r.Context(), m, m.isReady)
+	if err == nil && !ready {
+		err = &api.Error{Kind: api.KindUnavailable, Message: "no worker serves, or the app is being stopped"}
+	}
+	return alive{"ready"}, err
+}
+
+func (m *Master) getApp(_ http.ResponseWriter, r *http.Request) (any, error) {
+	return ask(r.Context(), m, m.describeApp)
+}
+
+func (m *Master) getOperation(_ http.ResponseWriter, r *http.Request) (any, error) {
+	wait, err := waitOf(r)
+	if err != nil {
+		return nil, err
+	}
+	id, _ := strconv.ParseUint(r.PathValue("id"), 10, 64) // there is no operation 0
+	f, err := ask(r.Context(), m, func() following { return m.follow(id) })
+	if err != nil {
+		return nil, err
+	}
+	return m.awaitEnd(r.Context(), f, wait)
+}
+
+// waitOf is how long the answer may wait.
+func waitOf(r *http.Request) (time.Duration, error) {
+	text := r.URL.Query().Get(api.ParamWait)
+	if text == "" {
+		return 0, nil
+	}
+	d, err := app.ParseDuration(text)
+	return d.Duration(), err
+}
+
+func (m *Master) postReload(_ http.ResponseWriter, r *http.Request) (any, error) {
+	current, err := ask(r.Context(), m, func() Config { return m.cfg })
+	if err != nil {
+		return nil, err
+	}
+	cfg, unresolved := resolve(current)
+	return ask(r.Context(), m, func() api.Operation { return *m.roll(api.OperationReload, cfg, unresolved) })
+}
+
+func (m *Master) postRollback(_ http.ResponseWriter, r *http.Request) (any, error) {
+	return asked(ask(r.Context(), m, func() outcome { return m.rollback() }))
+}
+
+func (m *Master) postScale(_ http.ResponseWriter, r *http.Request) (any, error) {
+	var body api.ScaleRequest
+	if err := decode(r, &body); err != nil {
+		return nil, err
+	}
+	return asked(ask(r.Context(), m, func() outcome { return m.scaleTo(body.Workers) }))
+}
+
+func (m *Master) postStop(_ http.ResponseWriter, r *http.Request) (any, error) {
+	var body api.StopRequest
+	if err := decode(r, &body); err != nil {
+		return nil, err
+	}
+	return ask(r.Context(), m, func() api.Operation {
+		m.stops++
+		return *m.halt(body.Now, "a command")
+	})
+}
+
+func (m *Master) postUpgrade(_ http.ResponseWriter, r *http.Request) (any, error) {
+	return asked(ask(r.Context(), m, m.beginUpgrade))
+}
+
+// outcome is an operation that has begun, or why it has not.
+type outcome struct {
+	op  api.Operation
+	err error
+}
+
+func asked(o outcome, err error) (any, error) {
+	if err == nil {
+		err = o.err
+	}
+	if err != nil {
+		return nil, err
+	}
+	return o.op, nil
+}
+
+// decode reads a body of JSON; none at all leaves body as it is.
+func decode(r *http.Request, body any) error {
+	d := json.NewDecoder(r.Body)
+	d.DisallowUnknownFields()
+	if err := d.Decode(body); err != nil && !errors.Is(err, io.EOF) {
+		return &api.Error{Kind: api.KindUsage, Message: "read the request: " + err.Error()}
+	}
+	return nil
+}
