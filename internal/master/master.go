@@ -137,6 +137,9 @@ func policy(cfg Config) lifecycle.Policy {
 		RetireOver:   cfg.App.RetireOver.Duration(),
 		HangTimeout:  cfg.App.HangTimeout.Duration(),
 	}
+	if cfg.speaksNode() { // only a worker that asks for its sockets can wait for a slot
+		p.Spares = cfg.App.Spares
+	}
 	if p.MaxStarting == 0 {
 		p.MaxStarting = cfg.CPUs
 	}

@@ -35,6 +35,8 @@ type worker struct {
 	asked        bool                 // it wanted to listen
 	online       bool                 // Node runs in it
 	ready        bool                 // the core was told
+	checking     bool                 // its health is being checked
+	healthy      bool                 // it has passed its health check
 	waiting      []nodeipc.Query      // of a spare: unanswered until it has a slot
 	keys         map[string]*listener // what it listens on, by the key it knows it under
 	unacked      int                  // server handles that it has not acknowledged
@@ -48,10 +50,10 @@ type worker struct {
 	killed       bool // by the master
 	ooms         uint64
 	readers      chan struct{}    // closed when channel and pumps have been read to their end
-	handle       proc.Handle      // of the process
-	end          *ending          // of the process
 	phase        lifecycle.Phase  // as it was seen last
 	since        time.Time        // when it was seen first
+	handle       proc.Handle      // of the process
+	end          *ending          // of the process
 	output       [2]*os.File      // what the pumps read, and close
 	unheard      []nodeipc.Event  // that came when the loop listened no more; its reader's until that has ended
 	unnoticed    []notify.Message // likewise
@@ -116,14 +118,14 @@ func (m *Master) spawnFailed(w *worker, err error) {
 	w.release()
 	delete(m.workers, w.id)
 	m.lastExit = proc.Exit{Known: true, Code: exitNotStarted}
-	m.step(lifecycle.SpawnFailed{Worker: w.id, Why: err.Error()})
-}
 	event := m.eventOf(api.EventNotStarted, w, "")
 	event.Why = err.Error()
 	m.publish(event)
 	m.exits = append(m.exits, exitNote{worker: w.id, gen: w.gen, why: err.Error()})
-
+	m.step(lifecycle.SpawnFailed{Worker: w.id, Why: err.Error()})
 	m.exits = nil
+}
+
 // exitNotStarted is the exit code of an app that gave up because its program cannot be started, as a shell has it.
 const exitNotStarted = 127
 
@@ -135,9 +137,9 @@ func (m *Master) spawned(w *worker, p *proc.Process) {
 		m.log.Warn("worker runs without a limit", logs.KeySlot, w.slot, logs.KeyWorker, w.id, keyError, warning.String())
 	}
 	m.log.Info("worker started", logs.KeySlot, w.slot, logs.KeyWorker, w.id, logs.KeyPID, p.PID())
+	m.publish(m.eventOf(api.EventStarted, w, ""))
 	m.readStreams(w)
 	m.step(lifecycle.Spawned{Worker: w.id})
-	m.publish(m.eventOf(api.EventStarted, w, ""))
 	m.handOff(w)
 }
 
