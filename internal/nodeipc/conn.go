@@ -32,7 +32,8 @@ type Options struct {
 	// skipped, and so are acknowledgements for what it sent.
 	Adopted bool
 
-	// State is what Detach returned for this channel. The Conn owns the descriptors in it; FirstSeq and Adopted are of no account with it.
+	// State is what Detach returned for this channel. The Conn owns the descriptors in it. The bounds are not part of it; FirstSeq and Adopted
+	// are, and of no account here.
 	State *State
 }
 

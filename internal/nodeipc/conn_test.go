@@ -721,7 +721,7 @@ func TestAcknowledgementFindsItsWay(t *testing.T) {
 func TestFlood(t *testing.T) {
 	t.Parallel()
 	c, p := pair(t, Options{})
-	const n = 20000
+	const n = 5000
 	background(t, func() {
 		for i := range n {
 			p.write(fmt.Sprintf("%d\n", i))

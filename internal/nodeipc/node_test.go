@@ -782,7 +782,7 @@ func TestNodeOutlivesTheMastersExec(t *testing.T) {
 		fd, port := listenerFD(t)
 		n := worker(t, path, server, portEnv(port))
 		next := func() Event {
-			n.Conn = carryOn(t, n.Conn)
+			n.Conn = carryOn(t, n.Conn, Options{})
 			for {
 				ev, err := n.Receive()
 				if err != nil {

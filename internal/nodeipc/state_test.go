@@ -11,7 +11,7 @@ import (
 )
 
 // carryOn detaches c and goes on with what an exec would leave: the descriptors and the State as JSON.
-func carryOn(t testing.TB, c *Conn) *Conn {
+func carryOn(t testing.TB, c *Conn, opts Options) *Conn {
 	t.Helper()
 	fd, state, err := c.Detach()
 	if err != nil {
@@ -29,7 +29,8 @@ func carryOn(t testing.TB, c *Conn) *Conn {
 	if err := json.Unmarshal(wire, &read); err != nil {
 		t.Fatal(err)
 	}
-	next, err := New(fd, Options{State: &read})
+	opts.State = &read
+	next, err := New(fd, opts)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -44,7 +45,7 @@ func TestDetachKeepsWhatWasRead(t *testing.T) {
 	p.write("1\n2\n")
 	p.write(`{"cmd":"NODE_HANDLE","type":"net.Server","msg":"th`, fd)
 	expectEvent(t, c, user("1"))
-	c = carryOn(t, c)
+	c = carryOn(t, c, Options{})
 	expectEvent(t, c, user("2"))
 	p.write("ree\"}\n")
 	m := receiveA[Message](t, c)
@@ -52,25 +53,26 @@ func TestDetachKeepsWhatWasRead(t *testing.T) {
 	if string(m.Raw) != `"three"` || !sameSocket(t, m.FD, fd) {
 		t.Errorf("message %+v", m)
 	}
-	carryOn(t, c)
+	carryOn(t, c, Options{})
 	p.expect(ack)
 }
 
 func TestDetachKeepsWhatWasNotWritten(t *testing.T) {
 	t.Parallel()
-	c, p := pair(t, Options{MaxHandles: 1})
+	opts := Options{MaxHandles: 1}
+	c, p := pair(t, opts)
 	fd, port := listenerFD(t)
 	if err := errors.Join(c.AnswerHandle(query(1, port), "k", nil, fd), c.SendServer("server", fd), c.Send("end")); err != nil {
 		t.Fatal(err)
 	}
 	first := p.read()
-	c = carryOn(t, c)
+	c = carryOn(t, c, opts)
 	if err := c.AnswerHandle(query(1, port), "k", nil, fd); !errors.Is(err, ErrKey) {
 		t.Errorf("key is forgotten: %v", err)
 	}
 	p.write(nack + "\n1\n")
 	expectEvent(t, c, user("1"))
-	c = carryOn(t, c)
+	c = carryOn(t, c, opts)
 	p.expect(first)
 	p.write(ack + "\n")
 	expectEvent(t, c, HandleAck{Key: "k"})
@@ -88,14 +90,14 @@ func TestDetachInTheMiddleOfARecord(t *testing.T) {
 	t.Parallel()
 	c, p := pair(t, Options{MaxQueue: 8 << 20})
 	fd, _ := listenerFD(t)
-	long := strings.Repeat("x", 4<<20)
+	long := strings.Repeat("x", 3<<20)
 	if err := errors.Join(c.SendServer(long, fd), c.Send("end")); err != nil {
 		t.Fatal(err)
 	}
 	p.more() // the record is under way
 	p.write(handleOf("1") + "\n2\n")
 	expectEvent(t, c, user("2"))
-	c = carryOn(t, c)
+	c = carryOn(t, c, Options{})
 	p.expect(`{"cmd":"NODE_HANDLE","type":"net.Server","msg":"`+long+`"}`, nack, `"end"`)
 	p.write(ack + "\n")
 	expectEvent(t, c, HandleAck{Server: true})
@@ -112,7 +114,7 @@ func TestDetachWakesReceive(t *testing.T) {
 		_, err := c.Receive()
 		got <- err
 	}()
-	next := carryOn(t, c)
+	next := carryOn(t, c, Options{})
 	if err := <-got; !errors.Is(err, ErrClosed) {
 		t.Errorf("got %v", err)
 	}
