@@ -34,13 +34,14 @@ func TestStories(t *testing.T) {
 		Files:               stories,
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
-		Setup:               quickExit,
+		Setup:               setUp,
 		Cmds:                map[string]func(*testscript.TestScript, bool, []string){"exits": exits},
 	})
 }
 
-// quickExit keeps the race detector from waiting a second at the end of every process.
-func quickExit(env *testscript.Env) error {
+// setUp gives each story a place of its own for what runs, and keeps the race detector from waiting a second at the end of every process.
+func setUp(env *testscript.Env) error {
+	env.Setenv("MUSTER_HOME", filepath.Join(env.WorkDir, "home"))
 	env.Setenv("GORACE", "atexit_sleep_ms=0")
 	return nil
 }

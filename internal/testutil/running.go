@@ -16,6 +16,9 @@ import (
 // runVariable marks, in its environment, every process that a test starts and all that come from it.
 const runVariable = "MUSTER_TEST_RUN"
 
+// homeVariable names the folder of what runs. Each process of a test has its own, so that names need not differ between tests.
+const homeVariable = "MUSTER_HOME"
+
 // workerGrace is how long workers may outlive a muster that was killed.
 const workerGrace = 10 * time.Second
 
@@ -64,6 +67,9 @@ func Start(t testing.TB, c Command) *Running {
 	}
 	r.cmd.Dir = c.Dir
 	r.cmd.Env = append(append(os.Environ(), c.Env...), r.mark)
+	if _, set := r.Env(homeVariable); !set {
+		r.cmd.Env = append(r.cmd.Env, homeVariable+"="+TempDir(t))
+	}
 	r.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if c.Attr != nil {
 		r.cmd.SysProcAttr = c.Attr
@@ -113,6 +119,16 @@ func (r *Running) startPiped() error {
 func (r *Running) wait() {
 	_ = r.cmd.Wait() // the state tells more than the error
 	close(r.exited)
+}
+
+// Env is a variable of the process's environment.
+func (r *Running) Env(name string) (value string, set bool) {
+	for _, entry := range r.cmd.Env {
+		if v, ok := strings.CutPrefix(entry, name+"="); ok {
+			value, set = v, true
+		}
+	}
+	return value, set
 }
 
 // LeaveSurvivors says that processes may outlive this one, as masters do a daemon. They are still killed with the test.
