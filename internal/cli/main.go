@@ -41,7 +41,7 @@ func newRoot(stdout, stderr *os.File) *cobra.Command {
 
 muster opens the listening sockets of an app, starts workers for it, hands the sockets to them, and replaces a worker when it dies.`,
 		Example: `  muster run server.js                       one worker per CPU; the program's own listen is shared
-  muster run -i 4 -l :3000 -- gunicorn -w 1 -b fd://{fd} app:app
+  muster run -i 4 -l :3000 -- gunicorn app:app
   muster demo                                something to look at`,
 		Version:           version(),
 		Args:              unknownCommand,

@@ -4,10 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"strconv"
-	"syscall"
 
-	"github.com/musterd/muster/internal/fdpass"
 	"github.com/musterd/muster/internal/master"
 )
 
@@ -22,27 +19,12 @@ func resume(stdout, stderr *os.File) (code int, ok bool) {
 		return exitOK, false
 	}
 	_ = os.Unsetenv(master.RestoreVariable) // it is for this process alone
-	code, err := restore(number)
+	code, err := master.Restore(context.Background(), number, func(c master.Config) master.Config {
+		c.Reload, c.Version = resolveAgain, release()
+		return c
+	})
 	if err != nil {
 		fmt.Fprintln(stderr, "muster: "+err.Error())
 	}
 	return code, true
-}
-
-func restore(number string) (int, error) {
-	fd, err := strconv.Atoi(number)
-	if err != nil {
-		return exitFailed, fmt.Errorf("read %s: %w", master.RestoreVariable, err)
-	}
-	data, err := fdpass.ReadMemfd(fd)
-	if err != nil {
-		return exitFailed, fmt.Errorf("read the snapshot of the former master: %w", err)
-	}
-	if err := syscall.Close(fd); err != nil {
-		return exitFailed, fmt.Errorf("close the snapshot of the former master: %w", err)
-	}
-	return master.Restore(context.Background(), data, func(c master.Config) master.Config {
-		c.Reload, c.Version = resolveAgain, release()
-		return c
-	})
 }

@@ -34,7 +34,8 @@ Signals: TERM, INT, QUIT stop the workers and then muster, a second one at once.
 one by one, without downtime. TTIN and TTOU make one worker more or less.`,
 		Example: `  muster run server.js
   muster run -i 4 --env NODE_ENV=production server.js --verbose
-  muster run -l :8000 -- gunicorn -w 1 -b fd://{fd} app:app
+  muster run -l :8000 -- gunicorn app:app
+  muster run -l :8000 -- uvicorn --fd {fd} app:app
   muster run -- npm start`,
 		DisableFlagsInUseLine: true,
 		RunE:                  r.run,

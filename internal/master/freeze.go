@@ -154,6 +154,10 @@ func (l *listener) save() savedListener {
 	if l.closed {
 		return s
 	}
+	if l.steering != nil {
+		slots, buckets := l.steering.FDs()
+		s.Steering = &savedSteering{Slots: slots, Buckets: buckets, Weights: l.steering.Weights()}
+	}
 	for _, socket := range l.sockets {
 		s.Sockets = append(s.Sockets, socket.FD())
 		s.OwnsPath = s.OwnsPath || socket.OwnsPath()

@@ -50,6 +50,7 @@ func (m *Master) announce(a lifecycle.Announce) {
 	case lifecycle.NewsServing:
 		log.Info("serving", keyWorkers, m.state.Want)
 		m.above.ready()
+		m.warnUnserved()
 		m.control.memory.Served = true
 	case lifecycle.NewsLeft, lifecycle.NewsFailed:
 		m.reportExit(log, a)
@@ -87,6 +88,27 @@ func (m *Master) announce(a lifecycle.Announce) {
 	case lifecycle.NewsRecycling:
 		log.Info("recycling", keyReason, a.Why)
 	}
+}
+
+// warnUnserved names the declared listeners that a Node program does not listen on: clients would wait there for nobody.
+func (m *Master) warnUnserved() {
+	if !m.cfg.speaksNode() {
+		return
+	}
+	for _, l := range m.listeners {
+		if l.declared && !l.closed && !m.held(l) {
+			m.log.Warn("no worker listens there", keyListener, l.Address(), keyHint, "let the program listen on it: the variable PORT holds the port")
+		}
+	}
+}
+
+func (m *Master) held(l *listener) bool {
+	for _, w := range m.workers {
+		if w.holds(l) {
+			return true
+		}
+	}
+	return false
 }
 
 func (m *Master) since(id lifecycle.WorkerID) time.Duration {

@@ -43,7 +43,7 @@ func (q queue) Length() (int, error) {
 func (m *Master) canRescue() bool { return m.cfg.speaksNode() }
 
 func (m *Master) openRescue() {
-	if !m.canRescue() {
+	if !m.canRescue() && !slices.ContainsFunc(m.listeners, func(l *listener) bool { return l.steering != nil }) {
 		return
 	}
 	watch, err := pulse.New(func(r pulse.Report) { m.post(func() { m.pulse(r) }) })
@@ -89,7 +89,7 @@ func (m *Master) watchSlot(l *listener, slot int) {
 // served tells whether the slot has a worker that takes connections from this listener.
 func (m *Master) served(l *listener, slot int) bool {
 	k := m.state.ServingIn(slot)
-	return k != nil && m.workers[k.ID] != nil && m.workers[k.ID].holds(l)
+	return k != nil && m.workers[k.ID] != nil && (!m.cfg.speaksNode() || m.workers[k.ID].holds(l))
 }
 
 // attend tells the watcher who serves, after something changed in the slot, and gives waiting connections another chance.
@@ -101,6 +101,7 @@ func (m *Master) attend(slot int) {
 		if !l.shared && !l.closed && slot < len(l.sockets) {
 			m.rescue.watch.Urgent(pulse.Key{Listener: l.index, Slot: slot}, !m.served(l, slot))
 		}
+		m.weigh(l)
 	}
 	m.retryRescues()
 }
@@ -140,23 +141,24 @@ func (m *Master) setBlocked(l *listener, slot int, stuck bool) {
 		return
 	}
 	w := m.workers[k.ID]
-	blocked := stuck && w.holds(l)
+	blocked := stuck && m.served(l, slot)
 	if w.blocked == blocked {
 		return
 	}
 	w.blocked = blocked
-	if blocked {
 	kind := api.EventUnblocked
 	if blocked {
 		kind = api.EventBlocked
 	}
 	m.publish(m.eventOf(kind, w, ""))
+	if blocked {
 		w.blockedAt = time.Now()
 		m.after(blockedShown, func() { m.reportBlocked(w) })
 	} else if w.blockedShown {
 		w.blockedShown = false
 		m.log.Info("worker takes connections again", logs.KeySlot, slot, logs.KeyWorker, w.id, keyAfter, time.Since(w.blockedAt).Round(time.Millisecond))
 	}
+	m.weigh(l)
 	m.step(lifecycle.Blocked{Worker: w.id, Is: blocked})
 }
 

@@ -14,10 +14,11 @@ import (
 	"github.com/musterd/muster/internal/sock"
 )
 
-// Restore goes on with an app whose master has become this process by an upgrade: data is its snapshot, and the descriptors in it are open.
-// Otherwise it is Run.
-func Restore(ctx context.Context, data []byte, adapt func(Config) Config) (int, error) {
-	s, err := readSnapshot(data)
+// Restore goes on with an app whose master has become this process by an upgrade: number is the value of RestoreVariable, which the
+// caller has removed from the environment, and the descriptors in the snapshot are open. What adapt returns is each generation's Config
+// with what does not live through an execve. Otherwise it is Run.
+func Restore(ctx context.Context, number string, adapt func(Config) Config) (int, error) {
+	s, err := loadSnapshot(number)
 	if err != nil {
 		return 1, err
 	}

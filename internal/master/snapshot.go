@@ -4,11 +4,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strconv"
 	"time"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/musterd/muster/internal/app"
+	"github.com/musterd/muster/internal/fdpass"
 	"github.com/musterd/muster/internal/lifecycle"
 	"github.com/musterd/muster/internal/nodeipc"
 	"github.com/musterd/muster/internal/notify"
@@ -52,6 +54,13 @@ type savedListener struct {
 	Data     json.RawMessage `json:"data,omitempty"`
 	Sockets  []int           `json:"sockets"`
 	OwnsPath bool            `json:"owns_path,omitempty"`
+	Steering *savedSteering  `json:"steering,omitempty"`
+}
+
+type savedSteering struct {
+	Slots   int   `json:"slots"`   // descriptors of the maps
+	Buckets int   `json:"buckets"` //
+	Weights []int `json:"weights"`
 }
 
 type savedWorker struct {
@@ -135,6 +144,9 @@ func (s *snapshot) fds() []int {
 	all := []int{s.Guard.Conn, s.Guard.Process.PIDFD, s.Folder.Lock, s.Control}
 	for _, l := range s.Listeners {
 		all = append(all, l.Sockets...)
+		if l.Steering != nil {
+			all = append(all, l.Steering.Slots, l.Steering.Buckets)
+		}
 	}
 	for _, w := range s.Workers {
 		all = append(all, w.Process.PIDFD, w.Channel, w.Notify, w.Output[0], w.Output[1])
@@ -142,9 +154,6 @@ func (s *snapshot) fds() []int {
 			all = append(all, w.Business.FDs()...)
 		}
 		for _, r := range w.Rescued {
-		if l.Steering != nil {
-			all = append(all, l.Steering.Slots, l.Steering.Buckets)
-		}
 			all = append(all, r.FD)
 		}
 	}
@@ -152,6 +161,20 @@ func (s *snapshot) fds() []int {
 		all = append(all, r.FD)
 	}
 	return all
+}
+
+// loadSnapshot reads the snapshot in a memfd, which it closes.
+func loadSnapshot(number string) (*snapshot, error) {
+	fd, err := strconv.Atoi(number)
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", RestoreVariable, err)
+	}
+	defer closeFD(fd)
+	data, err := fdpass.ReadMemfd(fd)
+	if err != nil {
+		return nil, fmt.Errorf("read the snapshot of the former master: %w", err)
+	}
+	return readSnapshot(data)
 }
 
 // readSnapshot checks a snapshot before anything is done with it.
