@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/musterd/muster/api"
+	"github.com/musterd/muster/client"
 	"github.com/musterd/muster/internal/app"
 	"github.com/musterd/muster/internal/envfile"
 	"github.com/spf13/cobra"
@@ -18,10 +20,30 @@ type usageError struct{ message, hint string }
 
 func (e *usageError) Error() string { return e.message }
 
+// failure is an error that knows its hint and its exit code.
+type failure struct {
+	message, hint string
+	code          int
+}
+
+func (e *failure) Error() string { return e.message }
+
 // explain returns an error's text, its hint and the exit code for it.
 func explain(cmd *cobra.Command, err error) (message, hint string, code int) {
 	if e, ok := errors.AsType[*usageError](err); ok {
 		return e.message, e.hint, exitUsage
+	}
+	if e, ok := errors.AsType[*failure](err); ok {
+		return e.message, e.hint, e.code
+	}
+	if e, ok := errors.AsType[*api.Error](err); ok {
+		return e.Message, e.Hint, exitOf(e.Kind)
+	}
+	if errors.Is(err, client.ErrUnreachable) {
+		return err.Error(), "", exitUnreachable
+	}
+	if e, ok := errors.AsType[hinter](err); ok {
+		return err.Error(), e.Hint(), exitFailed
 	}
 	if e, ok := errors.AsType[*app.Error](err); ok {
 		return specMessage(cmd, err), e.Hint, exitUsage
@@ -30,6 +52,23 @@ func explain(cmd *cobra.Command, err error) (message, hint string, code int) {
 		return err.Error(), e.Hint, exitUsage
 	}
 	return err.Error(), "", exitFailed
+}
+
+// hinter is an error that knows what to do about it.
+type hinter interface {
+	error
+	Hint() string
+}
+
+func exitOf(kind api.Kind) int {
+	switch kind {
+	case api.KindUsage:
+		return exitUsage
+	case api.KindNotFound:
+		return exitNotFound
+	case api.KindForbidden, api.KindConflict, api.KindInternal, api.KindUnsupported, api.KindUnavailable:
+	}
+	return exitFailed
 }
 
 // specMessage calls a field of the spec by the name of its flag, if it has one.

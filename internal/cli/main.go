@@ -2,6 +2,7 @@
 package cli
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -12,9 +13,12 @@ import (
 
 // Exit codes.
 const (
-	exitOK     = 0
-	exitFailed = 1 // it began and failed
-	exitUsage  = 2 // what was written makes no sense; nothing was started
+	exitOK          = 0
+	exitFailed      = 1 // it began and failed
+	exitUsage       = 2 // what was written makes no sense; nothing was started
+	exitUnreachable = 3 // a master is there, but it does not answer
+	exitNotFound    = 4 // no such app, or no such operation
+	exitTimedOut    = 5
 )
 
 // Main runs the command that os.Args names and returns the process's exit code.
@@ -27,8 +31,8 @@ func Main() int {
 
 func execute(args []string, stdout, stderr *os.File) int {
 	root := newRoot(stdout, stderr)
-	root.SetArgs(args)
-	cmd, err := root.ExecuteC()
+	root.SetArgs(lessIsNoFlag(args))
+	cmd, err := root.ExecuteContextC(context.Background())
 	return report(stderr, cmd, err)
 }
 
@@ -56,6 +60,9 @@ muster opens the listening sockets of an app, starts workers for it, hands the s
 	root.SetFlagErrorFunc(flagError)
 	root.SetVersionTemplate("{{.Version}}\n")
 	root.AddCommand(newRun(stdout, stderr), newDemo(stdout, stderr), newDemoWorker(), newVersion())
+	root.AddCommand(newList(stdout, stderr), newShow(stdout), newExplain(stdout), newEvents(stdout))
+	root.AddCommand(newReload(stdout, stderr), newRollback(stdout, stderr), newScale(stdout, stderr), newStop(stdout, stderr),
+		newUpgrade(stdout, stderr), newWait(stdout, stderr))
 	return root
 }
 

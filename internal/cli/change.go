@@ -1,0 +1,96 @@
+package cli
+
+import (
+	"context"
+	"os"
+
+	"github.com/musterd/muster/api"
+	"github.com/musterd/muster/client"
+	"github.com/spf13/cobra"
+)
+
+// changer is a command that asks one app for an operation.
+type changer struct {
+	follower
+	now bool
+}
+
+func newChanger(stdout, stderr *os.File) *changer {
+	return &changer{follower: follower{stdout: stdout, stderr: stderr}}
+}
+
+// change finds the app and follows the operation that it is asked for.
+func (c *changer) change(ctx context.Context, args []string, ask func(context.Context, *client.Client) (api.Operation, error)) error {
+	t, err := oneApp(ctx, args)
+	if err != nil {
+		return err
+	}
+	defer t.client.Close()
+	return c.run(ctx, t, func(ctx context.Context) (api.Operation, error) { return ask(ctx, t.client) })
+}
+
+func newReload(stdout, stderr *os.File) *cobra.Command {
+	c := newChanger(stdout, stderr)
+	cmd := &cobra.Command{
+		Use:   "reload [NAME]",
+		Short: "Replace the workers by new ones, without downtime",
+		Long: `Replace the workers by new ones, without downtime.
+
+The command, the environment files and the program are read again. One new worker has to serve, and to go on serving for
+--reload-settle, before the others follow; each old worker stays until its successor serves. If a new one fails, the old ones
+stay, and the command says why, with the worker's last lines, and exits with 1.`,
+		Args: nameArgument,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return c.change(cmd.Context(), args, func(ctx context.Context, a *client.Client) (api.Operation, error) { return a.Reload(ctx) })
+		},
+	}
+	c.flags(cmd.Flags())
+	return cmd
+}
+
+func newRollback(stdout, stderr *os.File) *cobra.Command {
+	c := newChanger(stdout, stderr)
+	cmd := &cobra.Command{
+		Use:   "rollback [NAME]",
+		Short: "Bring back what the last reload has replaced",
+		Long: `Bring back what the last reload has replaced: the command and the environment as they were, in a new generation and without
+downtime. While a reload is under way, it is ended and undone. Files of the program itself are as they now are.`,
+		Args: nameArgument,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return c.change(cmd.Context(), args, func(ctx context.Context, a *client.Client) (api.Operation, error) { return a.Rollback(ctx) })
+		},
+	}
+	c.flags(cmd.Flags())
+	return cmd
+}
+
+func newStop(stdout, stderr *os.File) *cobra.Command {
+	c := newChanger(stdout, stderr)
+	cmd := &cobra.Command{
+		Use:   "stop [NAME]",
+		Short: "End an app: its workers first, then its master",
+		Args:  nameArgument,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return c.change(cmd.Context(), args, func(ctx context.Context, a *client.Client) (api.Operation, error) { return a.Stop(ctx, c.now) })
+		},
+	}
+	cmd.Flags().BoolVar(&c.now, "now", false, "kill the workers without letting them finish")
+	c.flags(cmd.Flags())
+	return cmd
+}
+
+func newUpgrade(stdout, stderr *os.File) *cobra.Command {
+	c := newChanger(stdout, stderr)
+	cmd := &cobra.Command{
+		Use:   "upgrade [NAME]",
+		Short: "Let a master become the muster that is now installed",
+		Long: `Let a master become the muster that is now installed, in place: the process stays the same, and so do the workers, the sockets
+and every connection.`,
+		Args: nameArgument,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return c.change(cmd.Context(), args, func(ctx context.Context, a *client.Client) (api.Operation, error) { return a.Upgrade(ctx) })
+		},
+	}
+	c.flags(cmd.Flags())
+	return cmd
+}

@@ -1,0 +1,61 @@
+package cli
+
+import (
+	"context"
+	"net"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// process is the one behind a socket, so that its end can be waited for.
+type process struct{ pidfd int } // -1: not known
+
+// watchProcess takes hold of the process that listens on the socket.
+func watchProcess(socket string) process {
+	p := process{pidfd: -1}
+	conn, err := net.DialUnix("unix", nil, &net.UnixAddr{Name: socket, Net: "unix"})
+	if err != nil {
+		return p
+	}
+	defer func() { _ = conn.Close() }()
+	raw, err := conn.SyscallConn()
+	if err != nil {
+		return p
+	}
+	_ = raw.Control(func(fd uintptr) {
+		cred, err := unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED)
+		if err != nil || cred.Pid <= 0 { // of another PID namespace
+			return
+		}
+		if pidfd, err := unix.PidfdOpen(int(cred.Pid), 0); err == nil {
+			p.pidfd = pidfd
+		}
+	})
+	return p
+}
+
+// gone waits for the end of the process. Where it is not known, the end of its connections has to do.
+func (p process) gone(ctx context.Context) error {
+	for p.pidfd >= 0 {
+		wait := -1
+		if deadline, ok := ctx.Deadline(); ok {
+			wait = int(max(0, time.Until(deadline)) / time.Millisecond)
+		}
+		n, err := unix.Poll([]unix.PollFd{{Fd: int32(p.pidfd), Events: unix.POLLIN}}, wait)
+		switch {
+		case err == unix.EINTR: //nolint:errorlint // the kernel's own
+			continue
+		case err != nil || n > 0:
+			return err
+		}
+		return context.DeadlineExceeded
+	}
+	return nil
+}
+
+func (p process) close() {
+	if p.pidfd >= 0 {
+		_ = unix.Close(p.pidfd)
+	}
+}

@@ -1,0 +1,144 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+
+	"github.com/musterd/muster/api"
+	"github.com/spf13/cobra"
+)
+
+type showCommand struct {
+	json   bool
+	quiet  bool
+	stdout *os.File
+}
+
+func newShow(stdout *os.File) *cobra.Command {
+	s := &showCommand{stdout: stdout}
+	cmd := &cobra.Command{
+		Use:   "show [NAME]",
+		Short: "Show an app and its workers",
+		Args:  nameArgument,
+		RunE:  func(cmd *cobra.Command, args []string) error { return s.run(cmd.Context(), args) },
+	}
+	cmd.Flags().BoolVar(&s.json, "json", false, "print everything that there is to know, as JSON")
+	cmd.Flags().BoolVarP(&s.quiet, "quiet", "q", false, "print the process ids of the workers alone")
+	return cmd
+}
+
+func (s *showCommand) run(ctx context.Context, args []string) error {
+	t, err := oneApp(ctx, args)
+	if err != nil {
+		return err
+	}
+	t.client.Close()
+	switch {
+	case s.json:
+		return printJSON(s.stdout, t.app)
+	case s.quiet:
+		return s.printPIDs(t.app)
+	}
+	s.printApp(t.app)
+	return s.printWorkers(t.app)
+}
+
+func (s *showCommand) printPIDs(a api.App) error {
+	for _, w := range workersOf(a) {
+		if w.PID == 0 {
+			continue
+		}
+		if _, err := fmt.Fprintln(s.stdout, w.PID); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// workersOf are all workers, by slot, spares last.
+func workersOf(a api.App) []api.Worker {
+	var all []api.Worker
+	for _, slot := range a.Slots {
+		all = append(all, slot.Workers...)
+	}
+	return append(all, a.Spares...)
+}
+
+func (s *showCommand) printApp(a api.App) {
+	line := func(key, value string) { fmt.Fprintf(s.stdout, "%-11s %s\n", key, value) }
+	line("name", a.Name)
+	line("state", fmt.Sprintf("%s, %d of %s", a.State, a.Serving, count(a.Workers, "worker")))
+	line("master", fmt.Sprintf("process %d since %s, %s", a.PID, ago(a.Started), a.Version))
+	line("command", strings.Join(a.Command, " "))
+	line("directory", a.Dir)
+	line("listen", addresses(a))
+	line("hand-off", a.Handoff)
+	line("balance", a.Balance+": "+a.BalanceWhy)
+	line("generation", generationText(a))
+	if a.Rescued > 0 {
+		line("rescued", count(int(a.Rescued), "connection"))
+	}
+	for _, op := range a.Operations {
+		if op.State == api.OperationRunning {
+			line("under way", operationText(&op))
+		}
+	}
+	fmt.Fprintln(s.stdout)
+}
+
+func generationText(a api.App) string {
+	text := strconv.FormatUint(a.Generation, 10)
+	if a.Rolling != 0 {
+		text += fmt.Sprintf(", %d is coming", a.Rolling)
+	}
+	return text
+}
+
+func (s *showCommand) printWorkers(a api.App) error {
+	t := newTable(s.stdout)
+	fmt.Fprintln(t, "SLOT\tWORKER\tPID\tSTATE\tSINCE\tGENERATION\tRESPAWNS\tFAILURES\tWAITING\tNOTE")
+	for _, slot := range a.Slots {
+		if len(slot.Workers) == 0 {
+			fmt.Fprintf(t, "%d\t-\t-\t%s\t-\t-\t%d\t%d\t%d\t%s\n", slot.Slot, slot.State, slot.Respawns, slot.Failures, slot.Waiting, slotNote(slot))
+		}
+		for _, w := range slot.Workers {
+			fmt.Fprintf(t, "%d\t%d\t%s\t%s\t%s\t%d\t%d\t%d\t%d\t%s\n",
+				slot.Slot, w.ID, pidText(w), w.Phase, ago(w.Since), w.Generation, slot.Respawns, slot.Failures, slot.Waiting, workerNote(slot, w))
+		}
+	}
+	for _, w := range a.Spares {
+		fmt.Fprintf(t, "spare\t%d\t%s\t%s\t%s\t%d\t-\t-\t-\t%s\n", w.ID, pidText(w), w.Phase, ago(w.Since), w.Generation, w.Status)
+	}
+	return t.Flush()
+}
+
+func pidText(w api.Worker) string {
+	if w.PID == 0 {
+		return "-"
+	}
+	return strconv.Itoa(w.PID)
+}
+
+// workerNote is what is out of the ordinary about a worker, or what it says of itself.
+func workerNote(slot api.Slot, w api.Worker) string {
+	switch {
+	case !w.BlockedSince.IsZero():
+		return "blocked for " + ago(w.BlockedSince)
+	case w.Reason != "":
+		return w.Reason
+	case slot.CrashLooping:
+		return "crash-looping"
+	}
+	return w.Status
+}
+
+// slotNote is why a slot is empty.
+func slotNote(slot api.Slot) string {
+	if n := len(slot.Exits); n > 0 {
+		return "last: " + slot.Exits[n-1].Why
+	}
+	return ""
+}
