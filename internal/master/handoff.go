@@ -1,8 +1,11 @@
 package master
 
 import (
+	"context"
 	"errors"
+	"log/slog"
 	"syscall"
+	"time"
 
 	"github.com/musterd/muster/internal/app"
 	"github.com/musterd/muster/internal/lifecycle"
@@ -106,7 +109,7 @@ func (m *Master) answer(w *worker, q nodeipc.Query) {
 		m.refuse(w, q, err)
 		return
 	}
-	w.keys[q.Key()] = l
+	w.keys[q.Key()], w.asking[q.Key()] = l, q
 }
 
 func (w *worker) holds(l *listener) bool {
@@ -148,6 +151,7 @@ func (m *Master) leaves(w *worker, e nodeipc.ExitedAfterDisconnect) {
 
 func (m *Master) handleTaken(w *worker, e nodeipc.HandleAck) {
 	if !e.Server {
+		delete(w.asking, e.Key)
 		return
 	}
 	w.unacked--
@@ -160,6 +164,11 @@ func (m *Master) handleLost(w *worker, e nodeipc.HandleLost) {
 	if e.Seq != 0 {
 		m.answered(w, e.Seq, false)
 		return
+	}
+	if q, ok := w.asking[e.Key]; ok { // its listen is still pending
+		delete(w.asking, e.Key)
+		delete(w.keys, e.Key)
+		m.refuse(w, q, syscall.EMFILE)
 	}
 	if k := m.state.Worker(w.id); k != nil && !k.Leaving() {
 		m.log.Warn("worker took no socket", logs.KeySlot, w.slot, logs.KeyWorker, w.id)
@@ -182,8 +191,7 @@ func (m *Master) notified(w *worker, msg notify.Message) {
 		return
 	}
 	if msg.HasStatus {
-		w.status = msg.Status
-		m.log.Info("worker status", logs.KeySlot, w.slot, logs.KeyWorker, w.id, keyStatus, msg.Status)
+		m.said(w, msg.Status)
 	}
 	if msg.ExtendTimeout > 0 {
 		m.step(lifecycle.Extend{Worker: w.id, For: msg.ExtendTimeout})
@@ -197,4 +205,14 @@ func (m *Master) notified(w *worker, msg notify.Message) {
 	if msg.Stopping {
 		m.dying(w)
 	}
+}
+
+// said takes note of what a worker says of itself. The log shows it once a second at most: a progress bar must not fill it.
+func (m *Master) said(w *worker, status string) {
+	level := slog.LevelDebug
+	if status != w.status && time.Since(w.statusShown) > time.Second {
+		w.statusShown, level = time.Now(), slog.LevelInfo
+	}
+	w.status = status
+	m.log.Log(context.Background(), level, "worker status", logs.KeySlot, w.slot, logs.KeyWorker, w.id, keyStatus, status)
 }

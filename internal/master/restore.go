@@ -151,7 +151,7 @@ func (m *Master) reviveWorker(s savedWorker) *worker {
 	w := &worker{
 		id: s.ID, slot: s.Slot, gen: s.Gen, handle: s.Process, started: s.Started, tail: logs.NewRing(tailLines, tailBytes),
 		asked: s.Asked, online: s.Online, ready: s.Ready, waiting: s.Waiting, unacked: s.Unacked, stopSent: s.StopSent, killed: s.Killed,
-		ooms: s.OOMs, status: s.Status, keys: map[string]*listener{}, rescued: map[int64]*rescue{}, readers: make(chan struct{}),
+		ooms: s.OOMs, status: s.Status, keys: map[string]*listener{}, asking: map[string]nodeipc.Query{}, rescued: map[int64]*rescue{}, readers: make(chan struct{}),
 	}
 	w.tail.Refill(s.Tail)
 	w.stdout, w.stderr = openPipe(s.Output[0]), openPipe(s.Output[1])

@@ -32,17 +32,18 @@ type worker struct {
 	started time.Time          // when it ran
 	cancel  context.CancelFunc // ends what waits for its readiness
 
-	asked        bool                 // it wanted to listen
-	online       bool                 // Node runs in it
-	ready        bool                 // the core was told
-	checking     bool                 // its health is being checked
-	healthy      bool                 // it has passed its health check
-	waiting      []nodeipc.Query      // of a spare: unanswered until it has a slot
-	keys         map[string]*listener // what it listens on, by the key it knows it under
-	unacked      int                  // server handles that it has not acknowledged
-	rescued      map[int64]*rescue    // connections it was given and has not answered for
-	lastRescue   uint64               // the larger, the later it was given a connection
-	status       string               // what it says of itself
+	asked        bool                     // it wanted to listen
+	online       bool                     // Node runs in it
+	ready        bool                     // the core was told
+	checking     bool                     // its health is being checked
+	healthy      bool                     // it has passed its health check
+	waiting      []nodeipc.Query          // of a spare: unanswered until it has a slot
+	keys         map[string]*listener     // what it listens on, by the key it knows it under
+	asking       map[string]nodeipc.Query // answered with a socket that is not acknowledged yet
+	unacked      int                      // server handles that it has not acknowledged
+	rescued      map[int64]*rescue        // connections it was given and has not answered for
+	lastRescue   uint64                   // the larger, the later it was given a connection
+	status       string                   // what it says of itself
 	blocked      bool
 	blockedAt    time.Time
 	blockedShown bool // the log said so
@@ -69,7 +70,7 @@ type ending struct {
 func (m *Master) spawn(e lifecycle.Spawn) {
 	w := &worker{
 		id: e.Worker, slot: e.Slot, gen: e.Gen, tail: logs.NewRing(tailLines, tailBytes),
-		keys: map[string]*listener{}, rescued: map[int64]*rescue{}, readers: make(chan struct{}),
+		keys: map[string]*listener{}, asking: map[string]nodeipc.Query{}, rescued: map[int64]*rescue{}, readers: make(chan struct{}),
 	}
 	m.workers[w.id] = w
 	plan, err := m.launch(w)
@@ -198,16 +199,34 @@ func (m *Master) await(w *worker) {
 	case <-m.frozen:
 		return
 	}
+	until := time.Now().Add(lastWords)
 	bound := time.NewTimer(lastWords)
 	defer bound.Stop()
 	select {
 	case <-w.readers:
 	case <-bound.C:
 	}
+	w.hearOut(until)
 	m.post(func() { m.exited(w, w.end.exit) })
 }
 
 const lastWords = 500 * time.Millisecond
+
+// hearOut returns when the loop has been handed what the worker said on its notify socket, which has no end of file. A barrier stands
+// behind all that was sent before it.
+func (w *worker) hearOut(until time.Time) {
+	var ends [2]int
+	if w.notify == nil || unix.Pipe2(ends[:], unix.O_CLOEXEC|unix.O_NONBLOCK) != nil {
+		return
+	}
+	answer := os.NewFile(uintptr(ends[0]), "barrier")
+	defer func() { _ = answer.Close() }()
+	err := notify.Send(w.notify.Path(), notify.Message{Barrier: true}, ends[1])
+	_ = unix.Close(ends[1])
+	if err == nil && answer.SetReadDeadline(until) == nil {
+		_, _ = answer.Read(make([]byte, 1)) // end of file: the answer
+	}
+}
 
 // exited forgets the worker, after its report.
 func (m *Master) exited(w *worker, exit proc.Exit) {

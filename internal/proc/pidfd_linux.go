@@ -60,22 +60,42 @@ func cancelOn(ctx context.Context, file *os.File) (stop func() bool) {
 	return context.AfterFunc(ctx, func() { _ = file.SetDeadline(time.Unix(1, 0)) })
 }
 
-// killSure sends SIGKILL to pid if it is a process that check wants, and reports
-// whether it did. The pidfd is opened before the check that counts, so that pid
-// cannot change its meaning between the two; the one before spares most pidfds.
-func killSure(pid int, check func(pid int) bool) bool {
+// killSure sends SIGKILL to pid if it is a process that check wants, and returns
+// its pidfd, which the caller closes; -1 if it did not. The pidfd is opened
+// before the check that counts, so that pid cannot change its meaning between the
+// two; the one before spares most pidfds.
+func killSure(pid int, check func(pid int) bool) (pidfd int) {
 	if !check(pid) {
-		return false
+		return -1
 	}
 	fd, err := unix.PidfdOpen(pid, 0)
 	if err != nil {
-		return false
+		return -1
 	}
-	defer unix.Close(fd)
-	if ended(fd) || !check(pid) {
-		return false
+	if ended(fd) || !check(pid) || unix.PidfdSendSignal(fd, unix.SIGKILL, nil, 0) != nil {
+		unix.Close(fd)
+		return -1
 	}
-	return unix.PidfdSendSignal(fd, unix.SIGKILL, nil, 0) == nil
+	return fd
+}
+
+// killedGrace bounds the wait for a process that was killed, which may be in a
+// system call that nothing interrupts.
+const killedGrace = time.Second
+
+// awaitEnds waits until the processes have ended, and closes their pidfds.
+func awaitEnds(pidfds []int) {
+	deadline := time.Now().Add(killedGrace)
+	for _, fd := range pidfds {
+		file, err := newPidfd(fd)
+		if err != nil {
+			unix.Close(fd)
+			continue
+		}
+		_ = file.SetReadDeadline(deadline)
+		_ = await(file, ended)
+		file.Close()
+	}
 }
 
 // signalGroup signals the process group a pidfd's process leads. Linux 6.9 can

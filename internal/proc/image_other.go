@@ -1,0 +1,6 @@
+//go:build !linux
+
+package proc
+
+// DropImage does nothing on this system.
+func DropImage() {}
