@@ -44,6 +44,7 @@ type worker struct {
 	rescued      map[int64]*rescue        // connections it was given and has not answered for
 	lastRescue   uint64                   // the larger, the later it was given a connection
 	status       string                   // what it says of itself
+	statusShown  time.Time                // when the log last said so
 	blocked      bool
 	blockedAt    time.Time
 	blockedShown bool // the log said so

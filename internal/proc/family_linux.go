@@ -22,8 +22,9 @@ func (m mark) owns(pid int) bool {
 }
 
 // killStrays kills every process carrying one of the marks among the
-// candidates, asked again until none is new. A process with a pending SIGKILL
-// cannot fork, so this comes to an end and misses none.
+// candidates, asked again until none is new, and waits for their ends: a port or
+// a lock that one holds may be what the worker's successor needs first. A process
+// with a pending SIGKILL cannot fork, so this comes to an end and misses none.
 func killStrays(candidates func() []int, marks ...mark) {
 	owned := func(pid int) bool {
 		for _, m := range marks {
@@ -33,15 +34,35 @@ func killStrays(candidates func() []int, marks ...mark) {
 		}
 		return false
 	}
+	var killed []int
 	seen := make(map[int]bool)
 	for again := true; again; {
 		again = false
 		for _, pid := range candidates() {
-			if !seen[pid] && killSure(pid, owned) {
+			if seen[pid] {
+				continue
+			}
+			if fd := killSure(pid, owned); fd >= 0 {
 				seen[pid], again = true, true
+				killed = spill(append(killed, fd))
 			}
 		}
 	}
+	awaitEnds(killed)
+}
+
+// mostAwaited bounds the pidfds held of killed processes: none may be missing
+// for the next.
+const mostAwaited = 64
+
+// spill closes the pidfds that are too many.
+func spill(pidfds []int) []int {
+	for len(pidfds) > mostAwaited {
+		last := len(pidfds) - 1
+		unix.Close(pidfds[last])
+		pidfds = pidfds[:last]
+	}
+	return pidfds
 }
 
 // orphans are the places where what a dead worker left can be: among our
