@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -198,10 +199,15 @@ func openSlots(t *testing.T, l app.Listener, n int, o Options) []*Socket {
 	return slots
 }
 
-// dial connects to a socket; the connection is closed with the test.
+// dial connects to a socket; the connection is closed with the test. It names one loopback address where the socket has all: for "[::]" the
+// net package dials 0.0.0.0 too when the first attempt takes long, and the loser would be one connection more in a queue.
 func dial(t *testing.T, s *Socket) net.Conn {
 	t.Helper()
-	return dialTo(t, s.Network(), s.Addr())
+	addr := s.Addr()
+	if s.bound.IsValid() && s.bound.Addr().IsUnspecified() {
+		addr = netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), s.bound.Port()).String()
+	}
+	return dialTo(t, s.Network(), addr)
 }
 
 func dialTo(t *testing.T, network, addr string) net.Conn {

@@ -28,35 +28,64 @@ func steer(t *testing.T, sockets []*Socket, o SteerOptions) *Steering {
 	return st
 }
 
-// arrivals connects n times and returns how many connections each slot got; they are taken from the queues.
+// arrivals connects n times and returns how many of these connections each slot got; they are taken from the queues.
 func arrivals(t *testing.T, sockets []*Socket, n int) []int {
 	t.Helper()
+	var clients []net.Conn
 	for range n {
-		dial(t, sockets[len(sockets)-1])
+		clients = append(clients, dial(t, sockets[len(sockets)-1]))
 	}
-	return drain(t, sockets, n)
+	return drain(t, sockets, clients)
 }
 
-// drain accepts n connections, wherever they are.
-func drain(t *testing.T, sockets []*Socket, n int) []int {
+// drain accepts the connections of these clients, wherever they are, and fails the test if there are others.
+func drain(t *testing.T, sockets []*Socket, clients []net.Conn) []int {
 	t.Helper()
+	missing := map[netip.AddrPort]bool{}
+	for _, c := range clients {
+		missing[plain(c.LocalAddr().(*net.TCPAddr).AddrPort())] = true
+	}
 	counts := make([]int, len(sockets))
 	eventually(t, "all connections have arrived", func() bool {
 		for i, s := range sockets {
-			if s.FD() < 0 {
-				continue
-			}
-			for fd, err := s.Accept(); !errors.Is(err, ErrEmpty); fd, err = s.Accept() {
-				check(t, err)
-				closeFD(t, fd)
-				counts[i]++
-				n--
+			for _, peer := range peers(t, s) {
+				if missing[peer] {
+					delete(missing, peer)
+					counts[i]++
+				} else {
+					t.Errorf("slot %d got a connection of somebody else: %v", i, peer)
+				}
 			}
 		}
-		return n == 0
+		return len(missing) == 0
 	})
 	return counts
 }
+
+// peers empties a queue.
+func peers(t *testing.T, s *Socket) (from []netip.AddrPort) {
+	t.Helper()
+	if s.FD() < 0 {
+		return nil
+	}
+	for {
+		fd, err := s.Accept()
+		if errors.Is(err, ErrEmpty) {
+			return from
+		}
+		check(t, err)
+		sa, err := unix.Getpeername(fd)
+		closeFD(t, fd)
+		if err != nil { // it is gone again
+			continue
+		}
+		peer, _ := addrPort(sa)
+		from = append(from, plain(peer))
+	}
+}
+
+// plain writes an IPv4 address in one way.
+func plain(a netip.AddrPort) netip.AddrPort { return netip.AddrPortFrom(a.Addr().Unmap(), a.Port()) }
 
 func TestSteeringFollowsTheWeights(t *testing.T) {
 	t.Parallel()
@@ -135,14 +164,16 @@ func checkSticky(t *testing.T, slots []*Socket, source netip.Addr, slot int) {
 	}
 	d := net.Dialer{LocalAddr: net.TCPAddrFromAddrPort(netip.AddrPortFrom(source, 0))}
 	const connections = 3
+	var clients []net.Conn
 	for range connections {
 		c, err := d.Dial("tcp", net.JoinHostPort(to, fmt.Sprint(slots[0].Port())))
 		check(t, err)
 		t.Cleanup(func() { _ = c.Close() })
+		clients = append(clients, c)
 	}
 	want := make([]int, len(slots))
 	want[slot] = connections
-	if got := drain(t, slots, connections); !slices.Equal(got, want) {
+	if got := drain(t, slots, clients); !slices.Equal(got, want) {
 		t.Errorf("from %s: arrivals %v, want %v", source, got, want)
 	}
 }
