@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -61,5 +62,21 @@ func (e end) try(t *testing.T, role string) {
 	r.requireNothingLeft(t, e.clean)
 	if e.name == "crash" && !strings.Contains(r.Output(), "goroutine ") {
 		t.Error("a crash left no stacks")
+	}
+}
+
+// TestAKillAtAnyMoment: also while workers are being started, and die, all over the place.
+func TestAKillAtAnyMoment(t *testing.T) {
+	t.Parallel()
+	for starts := range 8 {
+		t.Run(strconv.Itoa(starts), func(t *testing.T) {
+			t.Parallel()
+			r := startRobust(t, "stray shell", "-i", "4", "--max-starting", "4", "--handoff", "none", "--env", "E2E_SCRIPT=exit 1")
+			r.WaitLine("master started")
+			r.WaitLines(0, starts, "worker started")
+			r.Signal(syscall.SIGKILL)
+			r.requireExit(t, -1)
+			r.requireNothingLeft(t, false)
+		})
 	}
 }

@@ -174,19 +174,33 @@ func startCommand(t testing.TB, th *tether, c testutil.Command) *robustRun {
 }
 
 // requireNothingLeft fails the test if a process of the run is left, or a file: after a clean end there is none at all, after another one none
-// that anybody would be misled by.
+// that anybody would be misled by, as soon as the guard is done.
 func (r *robustRun) requireNothingLeft(t testing.TB, clean bool) {
 	t.Helper()
 	r.nobody()
+	if clean {
+		if left := r.files(t, ""); len(left) > 0 {
+			t.Errorf("left in the runtime folder: %v", left)
+		}
+		return
+	}
+	poll(t, "end of the private folder", func() bool { return len(r.files(t, ".")) == 0 })
+}
+
+// files are the names in the runtime folder that begin like that.
+func (r *robustRun) files(t testing.TB, prefix string) []string {
+	t.Helper()
 	entries, err := os.ReadDir(filepath.Join(r.home, "run"))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		t.Error(err)
+		t.Fatal(err)
 	}
+	var names []string
 	for _, e := range entries {
-		if clean || strings.HasPrefix(e.Name(), ".") {
-			t.Errorf("left in the runtime folder: %s", e.Name())
+		if strings.HasPrefix(e.Name(), prefix) {
+			names = append(names, e.Name())
 		}
 	}
+	return names
 }
 
 // requireExit fails the test if the process did not end with that code.

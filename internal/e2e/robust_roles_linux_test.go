@@ -2,12 +2,19 @@ package e2e
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"io"
+	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"os/signal"
+	"strings"
 	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // hold opens the tether of the run for the rest of the life of this process, and returns what writes an event to it.
@@ -47,6 +54,19 @@ func init() {
 	roles["flood"] = floodingWorker
 	roles["orphanage"] = orphaningWorker
 	roles["shell"] = shellWorker
+	roles["web"] = webWorker
+	roles["sickly"] = sicklyWorker
+	roles["babbler"] = babblingWorker
+	roles["dying"] = dyingWorker
+	roles["quitter"] = quittingWorker
+	roles["slow"] = slowWorker
+	roles["barrier"] = barrierWorker
+	roles["beating"] = beatingWorker
+	roles["broken"] = brokenWorker
+	roles["binary"] = binaryWorker
+	roles["muted"] = mutedWorker
+	roles["eater"] = eatingWorker
+	roles["stray shell"] = func() { again("limb", &syscall.SysProcAttr{Setsid: true}); shellWorker() }
 	roles["limb"] = limb
 }
 
@@ -123,4 +143,199 @@ func shellWorker() {
 	hold()("worker %d", os.Getpid())
 	err := syscall.Exec("/bin/sh", []string{"sh", "-c", os.Getenv("E2E_SCRIPT")}, os.Environ())
 	panic(err)
+}
+
+// serveHTTP serves the first inherited socket until TERM, answering with the process id, then ends in good order.
+func serveHTTP(ready func()) {
+	l, err := net.FileListener(os.NewFile(3, "listener"))
+	if err != nil {
+		panic(err)
+	}
+	answer := func(w http.ResponseWriter, _ *http.Request) { _, _ = fmt.Fprintf(w, "pid: %d\n", os.Getpid()) }
+	server := &http.Server{Handler: http.HandlerFunc(answer)}
+	stop := make(chan os.Signal, 1)
+	signal.Notify(stop, syscall.SIGTERM)
+	go func() { _ = server.Serve(l) }() // ends at Shutdown
+	ready()
+	<-stop
+	_ = server.Shutdown(context.Background())
+}
+
+// webWorker serves.
+func webWorker() {
+	say := hold()
+	serveHTTP(func() { say("worker %d slot %s", os.Getpid(), os.Getenv("MUSTER_SLOT")) })
+}
+
+// sicklyWorker dies at boot in slot 0, and serves in the others.
+func sicklyWorker() {
+	if os.Getenv("MUSTER_SLOT") == "0" {
+		hold()("start %d", time.Now().UnixMicro())
+		fmt.Fprintln(os.Stderr, "cannot find my database")
+		os.Exit(7)
+	}
+	webWorker()
+}
+
+// notifier returns what sends a datagram to the notify socket, with descriptors.
+func notifier() func(text string, fds ...int) error {
+	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		panic(err)
+	}
+	to := &unix.SockaddrUnix{Name: os.Getenv("NOTIFY_SOCKET")}
+	return func(text string, fds ...int) error {
+		var rights []byte
+		if len(fds) > 0 {
+			rights = unix.UnixRights(fds...)
+		}
+		return unix.Sendmsg(fd, []byte(text), rights, to, 0)
+	}
+}
+
+// onSignal returns a channel that gets the next such signals.
+func onSignal(sig ...os.Signal) <-chan os.Signal {
+	c := make(chan os.Signal, 4)
+	signal.Notify(c, sig...)
+	return c
+}
+
+// babblingWorker says everything that no manager wants to hear, then that it is ready, and does not stop.
+func babblingWorker() {
+	say, send := hold(), notifier()
+	garbage := []string{
+		"", "\n\n\n", "\x00", "READY", "=1", "READY=yes", "STATUS=\xff\xfe", "MAINPID=1", "MAINPID=-1", "MAINPID=99999999999999", "ERRNO=x",
+		"WATCHDOG=x", "WATCHDOG_USEC=1", "EXTEND_TIMEOUT_USEC=-1", "EXTEND_TIMEOUT_USEC=99999999999999999999", "FDSTORE=1", "FDNAME=\x01",
+		"BARRIER=1\nREADY=0", "RELOADING=1", strings.Repeat("A", 3000), strings.Repeat("X=1\n", 700), strings.Repeat("\xf0\x9f", 2000),
+	}
+	for _, text := range garbage {
+		_ = send(text) // the kernel refuses what is longer than its buffers
+	}
+	null, err := os.Open(os.DevNull)
+	if err != nil {
+		panic(err)
+	}
+	for range 100 {
+		_ = send("FDSTORE=1\nFDNAME=x", 0, 1, 2, int(null.Fd()))
+	}
+	if err := send("READY=1"); err != nil {
+		panic(err)
+	}
+	say("worker %d", os.Getpid())
+	for i := 0; ; i++ {
+		_ = send(garbage[i%len(garbage)])
+		_ = send(fmt.Sprintf("STATUS=%d", i))
+	}
+}
+
+// dyingWorker announces its end at USR1, and ends when it is told to.
+func dyingWorker() {
+	say, send := hold(), notifier()
+	stop, die := onSignal(syscall.SIGTERM), onSignal(syscall.SIGUSR1)
+	say("worker %d", os.Getpid())
+	_ = send("READY=1")
+	for {
+		select {
+		case <-die:
+			_ = send("STOPPING=1")
+		case <-stop:
+			say("told to go %d", os.Getpid())
+			return
+		}
+	}
+}
+
+// quittingWorker announces its end and ends in the same breath, without an error.
+func quittingWorker() {
+	send := notifier()
+	hold()("worker %d", os.Getpid())
+	_ = send("READY=1")
+	_ = send("STATUS=gone")
+	_ = send("STOPPING=1")
+}
+
+// slowWorker asks for more time to start, and to end.
+func slowWorker() {
+	say, send := hold(), notifier()
+	stop := onSignal(syscall.SIGTERM)
+	_ = send("EXTEND_TIMEOUT_USEC=3600000000")
+	say("worker %d", os.Getpid())
+	<-time.After(slowness)
+	_ = send("READY=1\nSTATUS=late but here")
+	<-stop
+	_ = send("STOPPING=1\nEXTEND_TIMEOUT_USEC=3600000000")
+	<-time.After(slowness)
+	say("finished")
+}
+
+// slowness is longer than the timeouts that a slowWorker is given.
+const slowness = 4 * time.Second
+
+// barrierWorker waits until everything that it sent has been taken.
+func barrierWorker() {
+	say, send := hold(), notifier()
+	r, w, err := os.Pipe()
+	if err != nil {
+		panic(err)
+	}
+	_ = send("READY=1")
+	if err := send("BARRIER=1", int(w.Fd())); err != nil {
+		panic(err)
+	}
+	_ = w.Close()
+	_, err = r.Read(make([]byte, 1))
+	say("barrier %v", err)
+	forever()
+}
+
+// beatingWorker gives a sign of life and then none any more.
+func beatingWorker() {
+	say, send := hold(), notifier()
+	_ = send("READY=1\nWATCHDOG_USEC=50000\nWATCHDOG=1\nMAINPID=1")
+	<-time.After(2 * time.Second)
+	say("still here %d", os.Getpid())
+	forever()
+}
+
+// brokenWorker finds out at USR1 that it is broken, and says so.
+func brokenWorker() {
+	say, send := hold(), notifier()
+	found := onSignal(syscall.SIGUSR1)
+	_ = send("READY=1")
+	say("worker %d", os.Getpid())
+	<-found
+	_ = send("WATCHDOG=trigger")
+	forever()
+}
+
+// binaryWorker writes what is no text, and no line, and a line after it.
+func binaryWorker() {
+	say := hold()
+	for seed := byte(1); seed < 250; seed++ {
+		block := make([]byte, 1<<14)
+		for i := range block {
+			if block[i] = byte(i)*seed ^ byte(i>>8); block[i] == '\n' {
+				block[i] = 0
+			}
+		}
+		_, _ = os.Stdout.Write(block)
+	}
+	_, _ = os.Stdout.WriteString("\nthe end\n")
+	say("worker %d", os.Getpid())
+	forever()
+}
+
+// mutedWorker closes its standard streams and serves on.
+func mutedWorker() {
+	_, _, _ = os.Stdin.Close(), os.Stdout.Close(), os.Stderr.Close()
+	webWorker()
+}
+
+// eatingWorker takes more and more memory.
+func eatingWorker() {
+	hold()("worker %d", os.Getpid())
+	var all [][]byte
+	for {
+		all = append(all, bytes.Repeat([]byte{1}, 8<<20))
+	}
 }
