@@ -56,8 +56,7 @@ func (m *Master) channelEvent(w *worker, event nodeipc.Event) {
 	case nodeipc.Listening:
 		m.listening(w, e)
 	case nodeipc.Closed:
-		delete(w.keys, e.Key)
-		m.attend(w.slot)
+		m.closed(w, e.Key)
 	case nodeipc.ExitedAfterDisconnect:
 		m.leaves(w, e)
 	case nodeipc.Accepted:
@@ -108,6 +107,9 @@ func (m *Master) answer(w *worker, q nodeipc.Query) {
 	if err := w.conn.AnswerHandle(q, q.Key(), l.data, l.socket(w.slot).FD()); err != nil {
 		m.refuse(w, q, err)
 		return
+	}
+	if len(w.keys) == 0 {
+		w.listens = time.Now()
 	}
 	w.keys[q.Key()], w.asking[q.Key()] = l, q
 }

@@ -39,6 +39,7 @@ type worker struct {
 	healthy      bool                     // it has passed its health check
 	waiting      []nodeipc.Query          // of a spare: unanswered until it has a slot
 	keys         map[string]*listener     // what it listens on, by the key it knows it under
+	listens      time.Time                // since when it has any of them
 	asking       map[string]nodeipc.Query // answered with a socket that is not acknowledged yet
 	unacked      int                      // server handles that it has not acknowledged
 	rescued      map[int64]*rescue        // connections it was given and has not answered for
