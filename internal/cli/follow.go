@@ -38,67 +38,110 @@ func (f *follower) waitFlags(flags *pflag.FlagSet) {
 	flags.BoolVarP(&f.quiet, "quiet", "q", false, "print nothing but errors")
 }
 
-// run asks by start and follows. Where the app is ends by the operation, it waits for the end of the master's process.
+// run asks by start and follows, within the timeout.
 func (f *follower) run(ctx context.Context, t target, start func(context.Context) (api.Operation, error)) error {
 	if f.timeout > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, f.timeout.Duration())
 		defer cancel()
 	}
-	process := watchProcess(t.client.Socket())
-	defer process.close()
-	events, err := t.client.Events(ctx)
-	if err != nil {
+	op, err := f.follow(ctx, t, start)
+	switch {
+	case errors.Is(err, context.DeadlineExceeded):
+		return f.tooLong(t, op)
+	case err != nil:
 		return err
-	}
-	defer func() { events.Close() }()
-	if _, err := events.Next(); err != nil { // what is, which is known
-		return err
-	}
-	op, err := start(ctx)
-	if err != nil {
-		return err
-	}
-	if f.noWait {
+	case f.noWait:
 		_, err := fmt.Fprintln(f.stdout, op.ID)
 		return err
 	}
-	f.generation = op.Generation
-	events, op, err = f.toTheEnd(ctx, t, events, op)
-	if err == nil && op.Kind == api.OperationStop {
-		err = process.gone(ctx)
-	}
-	if errors.Is(err, context.DeadlineExceeded) || ctx.Err() != nil {
-		return f.tooLong(t, op)
-	}
-	return f.report(t, op, err)
+	return f.report(t, op)
 }
 
-// toTheEnd reads events until they tell the end of the operation. A stream that breaks is begun anew where it was; the one that is open
-// at last is returned.
-func (f *follower) toTheEnd(ctx context.Context, t target, events *client.Events, op api.Operation) (*client.Events, api.Operation, error) {
+// follow returns the operation at its end, or at its begin without waiting. Where the app ends with it, it waits for the end of the
+// master's process.
+func (f *follower) follow(ctx context.Context, t target, start func(context.Context) (api.Operation, error)) (api.Operation, error) {
+	process := watchProcess(t.client.Socket())
+	defer process.close()
+	s := &stream{client: t.client}
+	defer s.close()
+	if _, err := s.next(ctx); err != nil { // what is, which is known
+		return api.Operation{}, err
+	}
+	op, err := start(ctx)
+	if err != nil || f.noWait {
+		return op, err
+	}
+	if op, err = f.toTheEnd(ctx, s, op); err != nil || op.Kind != api.OperationStop {
+		return op, err
+	}
+	return op, process.gone(ctx)
+}
+
+// toTheEnd reads events until they tell the end of the operation. That of a stop may be told by the end of the events alone.
+func (f *follower) toTheEnd(ctx context.Context, s *stream, op api.Operation) (api.Operation, error) {
+	f.generation = op.Generation
 	for op.State == api.OperationRunning {
-		event, err := events.Next()
-		if errors.Is(err, io.EOF) && ctx.Err() == nil {
-			if op.Kind == api.OperationStop {
-				op.State = api.OperationDone // with the master
-				return events, op, nil
-			}
-			events.Close()
-			var next *client.Events
-			if next, err = t.client.EventsSince(ctx, events.Revision()); err == nil {
-				events = next
-				continue
-			}
-			return events, op, fmt.Errorf("the app ended before the %s did: %w", op.Kind, err)
-		}
-		if err != nil {
-			return events, op, err
+		event, err := s.next(ctx)
+		switch {
+		case ended(err) && op.Kind == api.OperationStop:
+			op.State = api.OperationDone
+			return op, nil
+		case ended(err):
+			return op, fmt.Errorf("the app ended before the %s did: %w", op.Kind, err)
+		case err != nil:
+			return op, err
 		}
 		f.progress(event)
 		op = latest(op, event)
 	}
-	return events, op, nil
+	return op, nil
+}
+
+// ended tells whether the error means that the app has ended, or is about to.
+func ended(err error) bool {
+	answer, ok := errors.AsType[*api.Error](err)
+	return errors.Is(err, client.ErrUnreachable) || ok && answer.Kind == api.KindUnavailable
+}
+
+// stream is the events of an app, begun anew where it breaks: when a client was too slow, or the master becomes another binary.
+type stream struct {
+	client *client.Client
+	events *client.Events // nil at first
+}
+
+func (s *stream) next(ctx context.Context) (api.Event, error) {
+	for {
+		if err := s.open(ctx); err != nil {
+			return api.Event{}, err
+		}
+		event, err := s.events.Next()
+		if err == nil {
+			return event, nil
+		}
+		if ctx.Err() != nil {
+			return api.Event{}, ctx.Err()
+		}
+		revision := s.events.Revision()
+		s.close()
+		if s.events, err = s.client.EventsSince(ctx, revision); err != nil {
+			return api.Event{}, err
+		}
+	}
+}
+
+func (s *stream) open(ctx context.Context) (err error) {
+	if s.events == nil {
+		s.events, err = s.client.Events(ctx)
+	}
+	return err
+}
+
+func (s *stream) close() {
+	if s.events != nil {
+		s.events.Close()
+		s.events = nil
+	}
 }
 
 // latest is the operation as the event shows it, if it does.
@@ -126,6 +169,9 @@ func (f *follower) progress(event api.Event) {
 }
 
 func (f *follower) tooLong(t target, op api.Operation) error {
+	if op.ID == "" {
+		return &failure{message: fmt.Sprintf("timed out after %v, without an answer", f.timeout), hint: "see muster show " + t.app.Name, code: exitTimedOut}
+	}
 	return &failure{
 		message: fmt.Sprintf("timed out after %v: the %s goes on", f.timeout, op.Kind),
 		hint:    fmt.Sprintf("to wait for it: muster wait %s %s", t.app.Name, op.ID), code: exitTimedOut,
@@ -133,10 +179,7 @@ func (f *follower) tooLong(t target, op api.Operation) error {
 }
 
 // report tells how the operation has ended.
-func (f *follower) report(t target, op api.Operation, err error) error {
-	if err != nil {
-		return err
-	}
+func (f *follower) report(t target, op api.Operation) error {
 	if f.json {
 		if err := printJSON(f.stdout, op); err != nil {
 			return err

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/musterd/muster/api"
 	"github.com/musterd/muster/internal/app"
@@ -111,15 +112,33 @@ func (m *Master) rollback() outcome {
 	return outcome{op: *m.roll(api.OperationRollback, cfg, nil)}
 }
 
-// reloaded notes that a generation has proved itself in every slot.
+// lastAccepts is how long an operation waits for old workers to stop accepting, where they cannot tell that they have.
+const lastAccepts = 2 * time.Second
+
+// reloaded notes that a generation has proved itself in every slot. The operation ends when no connection goes to an old worker any more.
 func (m *Master) reloaded(a lifecycle.Announce) {
 	c := &m.control.memory
 	if op := m.operation(a.Op); op != nil {
-		m.succeed(op)
+		m.after(lastAccepts, func() { m.succeed(op) })
 	}
 	c.Previous, c.Good = c.Good, m.state.Gen
 	m.cfg = *m.configOf(c.Good)
 	m.forgetConfigs()
+}
+
+// othersAccept tells whether a worker of another generation may still take connections: it lives, and has not closed its listeners.
+func (m *Master) othersAccept(gen lifecycle.Generation) bool {
+	for i := range m.state.Workers {
+		k := &m.state.Workers[i]
+		w := m.workers[k.ID]
+		if k.Gen == gen || k.Slot == lifecycle.NoSlot || w == nil {
+			continue
+		}
+		if !m.cfg.speaksNode() || len(w.keys) > 0 {
+			return true
+		}
+	}
+	return false
 }
 
 // reloadFailed returns to the policy of the generation that stays, unless the next one is on its way already.

@@ -21,7 +21,8 @@ import (
 // control is the master's API: its server, who watches and waits, and what is remembered for them. The loop owns everything in it.
 type control struct {
 	server   *http.Server
-	socket   int // the listening socket, beside the server's copy; -1: none. Closed by closeControl
+	socket   int  // the listening socket, beside the server's copy; -1: none. Closed by closeControl
+	halted   bool // who watches or waits is let go at once
 	watchers map[*watcher]struct{}
 	waiters  map[uint64][]chan api.Operation // for the end of an operation
 	recent   []api.Event                     // the last ones, oldest first
@@ -135,17 +136,36 @@ func (m *Master) resumeControl() {
 	m.serveControl(listener)
 }
 
+// pauseControl serves no more, until resumeControl; new clients wait in the socket's queue. It is for the loop, and handles meanwhile
+// what is asked of it.
+func (m *Master) pauseControl() {
+	m.endWatch()
+	halted := make(chan struct{})
+	go func() { // ends within lastAnswers
+		m.haltServer()
+		close(halted)
+	}()
+	for {
+		select {
+		case do := <-m.inbox:
+			do()
+		case <-halted:
+			return
+		}
+	}
+}
+
 // closeControl ends the API. The loop has ended.
 func (m *Master) closeControl() {
-	m.haltControl()
+	m.endWatch()
+	m.haltServer()
 	if m.control.socket >= 0 {
 		_ = unix.Close(m.control.socket)
 	}
 }
 
-// haltControl lets every client have its last answer, as far as it takes it, and serves no more. The socket stays open.
-func (m *Master) haltControl() {
-	m.endWatch()
+// haltServer lets every client have its last answer, as far as it takes it, and serves no more. The socket stays open.
+func (m *Master) haltServer() {
 	if m.control.server == nil {
 		return
 	}

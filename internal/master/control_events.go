@@ -49,6 +49,9 @@ func (m *Master) watch(since uint64, known bool) *watcher {
 		w.first = []api.Event{{Revision: app.Revision, At: time.Now(), Kind: api.EventSnapshot, Slot: api.NoSlot, App: &app}}
 	}
 	m.control.watchers[w] = struct{}{}
+	if m.control.halted {
+		m.unwatch(w)
+	}
 	return w
 }
 
@@ -69,10 +72,19 @@ func (m *Master) unwatch(w *watcher) {
 	}
 }
 
-// endWatch lets everybody who watches or waits know that nothing more will happen.
+// endWatch lets everybody go who watches or waits: whoever wants more asks again.
 func (m *Master) endWatch() {
+	m.control.halted = true
 	for w := range m.control.watchers {
 		m.unwatch(w)
+	}
+	for id, waiters := range m.control.waiters {
+		for _, waiter := range waiters {
+			if op := m.operation(id); op != nil { // else it is forgotten
+				waiter <- *op // each has room for one
+			}
+		}
+		delete(m.control.waiters, id)
 	}
 }
 

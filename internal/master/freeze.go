@@ -10,6 +10,7 @@ import (
 // handled or kept with its worker, no reader runs, and no process is reaped until release is called. Nobody is told anything; the workers
 // notice nothing.
 func (m *Master) freeze() (s *snapshot, release func()) {
+	m.pauseControl()
 	m.settleStarts()
 	m.closeGate()
 	s = &snapshot{
@@ -17,7 +18,6 @@ func (m *Master) freeze() (s *snapshot, release func()) {
 		Rescued: m.rescue.total, Upgrades: m.upgrades, Guard: m.guard.Handle(), LastExit: m.lastExit,
 		Folder: m.run.Handle(), Control: m.control.socket, Memory: m.control.memory,
 	}
-	m.haltControl()
 	m.stopWatching()
 	saved := map[*worker]*savedWorker{}
 	for _, k := range m.state.Workers {
@@ -122,7 +122,7 @@ func (m *Master) save(w *worker, s *savedWorker) savedWorker {
 	s.ID, s.Slot, s.Gen, s.Process, s.Started = w.id, w.slot, w.gen, w.handle, w.started
 	s.Asked, s.Online, s.Ready, s.Waiting, s.Unacked = w.asked, w.online, w.ready, w.waiting, w.unacked
 	s.StopSent, s.Killed, s.OOMs, s.Status, s.Tail = w.stopSent, w.killed, w.ooms, w.status, w.tail.Lines()
-	s.Unnoticed = w.unnoticed
+	s.Unnoticed, s.Phase, s.Since = w.unnoticed, w.phase, w.since
 	for _, e := range w.unheard {
 		if event, err := saveEvent(e); err == nil {
 			s.Unheard = append(s.Unheard, event)

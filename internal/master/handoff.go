@@ -57,6 +57,7 @@ func (m *Master) channelEvent(w *worker, event nodeipc.Event) {
 		m.listening(w, e)
 	case nodeipc.Closed:
 		m.closed(w, e.Key)
+		m.noteProgress()
 	case nodeipc.ExitedAfterDisconnect:
 		m.leaves(w, e)
 	case nodeipc.Accepted:

@@ -94,7 +94,9 @@ func (m *Master) follow(id uint64) following {
 		}}
 	}
 	f := following{op: *op, ends: make(chan api.Operation, 1)}
-	if op.State == api.OperationRunning {
+	if op.State == api.OperationRunning && m.control.halted {
+		f.ends <- f.op
+	} else if op.State == api.OperationRunning {
 		m.control.waiters[id] = append(m.control.waiters[id], f.ends)
 	}
 	return f
@@ -133,7 +135,7 @@ func (m *Master) noteProgress() {
 		done := op.Done
 		switch op.Kind {
 		case api.OperationReload, api.OperationRollback:
-			op.Total, op.Done = m.state.Want, m.slotsOf(lifecycle.Generation(op.Generation))
+			m.noteReload(op, lifecycle.Generation(op.Generation))
 		case api.OperationStop:
 			op.Done = op.Total - len(m.state.Workers)
 		case api.OperationScale:
@@ -143,6 +145,14 @@ func (m *Master) noteProgress() {
 		if op.State == api.OperationRunning && op.Done != done {
 			m.tell(op)
 		}
+	}
+}
+
+// noteReload ends a reload when its generation is the good one, and no older worker takes connections.
+func (m *Master) noteReload(op *api.Operation, gen lifecycle.Generation) {
+	op.Total, op.Done = m.state.Want, m.slotsOf(gen)
+	if m.state.Gen >= gen && !m.othersAccept(gen) {
+		m.succeed(op)
 	}
 }
 

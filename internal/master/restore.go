@@ -153,6 +153,7 @@ func (m *Master) reviveWorker(s savedWorker) *worker {
 		asked: s.Asked, online: s.Online, ready: s.Ready, waiting: s.Waiting, unacked: s.Unacked, stopSent: s.StopSent, killed: s.Killed,
 		ooms: s.OOMs, status: s.Status, keys: map[string]*listener{}, asking: map[string]nodeipc.Query{}, rescued: map[int64]*rescue{}, readers: make(chan struct{}),
 	}
+	w.phase, w.since = s.Phase, s.Since
 	w.tail.Refill(s.Tail)
 	w.stdout, w.stderr = openPipe(s.Output[0]), openPipe(s.Output[1])
 	if s.Channel >= 0 {

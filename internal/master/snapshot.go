@@ -70,7 +70,9 @@ type savedWorker struct {
 	Process   proc.Handle           `json:"process"`
 	Ended     *proc.Exit            `json:"ended,omitempty"` // it was reaped, and the core not yet told
 	Started   time.Time             `json:"started"`
-	Channel   int                   `json:"channel"` // -1: none, or it has ended
+	Phase     lifecycle.Phase       `json:"phase,omitempty"`
+	Since     time.Time             `json:"since,omitzero"` // in that phase
+	Channel   int                   `json:"channel"`        // -1: none, or it has ended
 	Business  *nodeipc.State        `json:"business,omitempty"`
 	Notify    int                   `json:"notify"` // -1: none
 	Output    [2]int                `json:"output"` // stdout and stderr; -1: ended
