@@ -7,6 +7,7 @@ import (
 
 	"github.com/musterd/muster/api"
 	"github.com/musterd/muster/internal/app"
+	"github.com/musterd/muster/internal/envfile"
 )
 
 // access says who may use a method of the API.
@@ -113,6 +114,9 @@ type hinter interface {
 
 func hintOf(err error) string {
 	if e, ok := errors.AsType[*app.Error](err); ok {
+		return e.Hint
+	}
+	if e, ok := errors.AsType[*envfile.Error](err); ok {
 		return e.Hint
 	}
 	if e, ok := errors.AsType[hinter](err); ok {
