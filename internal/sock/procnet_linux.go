@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"net/netip"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 
@@ -40,17 +41,23 @@ func holders(l app.Listener) map[uint64]bool {
 	return inodes
 }
 
-// scan calls f with every line of a table after its heading.
+// scan calls f with every line of a table after its heading. Of TCP's it reads no further than the sockets that listen: the kernel
+// lists them first, and there may be a hundred thousand others.
 func scan(path string, f func(line string)) {
 	file, err := os.Open(path)
 	if err != nil {
 		return
 	}
 	defer file.Close()
+	tcp := strings.HasPrefix(filepath.Base(path), "tcp")
 	lines := bufio.NewScanner(file)
 	lines.Scan()
 	for lines.Scan() {
-		f(lines.Text())
+		line := lines.Text()
+		if fields := strings.Fields(line); tcp && len(fields) > 3 && fields[3] != stateListen {
+			return
+		}
+		f(line)
 	}
 }
 
