@@ -2,6 +2,7 @@ package launch
 
 import (
 	"errors"
+	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
@@ -42,7 +43,7 @@ func readFile(name, dir string, env variables) (map[string]string, error) {
 	}
 	data, err := os.ReadFile(file)
 	if err != nil {
-		return nil, &app.Error{Field: "env_file", Value: name, Reason: readReason(err), Hint: "a relative path counts from the working directory, see --cwd"}
+		return nil, &app.Error{Field: "env_file", Value: name, Reason: readReason(err), Hint: readHint(err)}
 	}
 	return envfile.Parse(name, string(data), func(name string) (string, bool) {
 		value, ok := env[name]
@@ -55,6 +56,16 @@ func readReason(err error) string {
 		return pathError.Err.Error()
 	}
 	return err.Error()
+}
+
+func readHint(err error) string {
+	switch {
+	case errors.Is(err, fs.ErrPermission):
+		return "let the user that runs muster read it: chown or chmod"
+	case errors.Is(err, fs.ErrNotExist):
+		return "a relative path counts from the working directory, see --cwd"
+	}
+	return "name a file of lines NAME=value"
 }
 
 func (v variables) put(entry string) {

@@ -134,7 +134,7 @@ func workingDirectory(base, cwd string) (string, error) {
 	info, err := os.Stat(dir)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return "", &app.Error{Field: "cwd", Value: cwd, Reason: "there is no directory " + dir}
+		return "", &app.Error{Field: "cwd", Value: cwd, Reason: "there is no directory " + dir, Hint: "make it, or name another"}
 	case err != nil:
 		return "", &app.Error{Field: "cwd", Value: cwd, Reason: err.Error()}
 	case !info.IsDir():

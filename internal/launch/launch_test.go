@@ -148,11 +148,12 @@ func TestErrors(t *testing.T) {
 		message, hint string
 	}{
 		{"spec", "tool", app.Spec{Workers: "0"}, `workers "0": an app needs`, "--workers max"},
-		{"no such directory", "tool", app.Spec{Cwd: "nope"}, `cwd "nope": there is no directory ROOT/nope`, ""},
+		{"no such directory", "tool", app.Spec{Cwd: "nope"}, `cwd "nope": there is no directory ROOT/nope`, "make it"},
 		{"no directory", "tool", app.Spec{Cwd: "bin/tool"}, `cwd "bin/tool": is not a directory`, ""},
 		{"below a file", "tool", app.Spec{Cwd: "bin/tool/x"}, `cwd "bin/tool/x": stat ROOT/bin/tool/x: not a directory`, ""},
 		{"socket in a long directory", "tool", app.Spec{Listen: []string{"unix:" + strings.Repeat("x", 107)}}, `listen "unix:x`, "shorter"},
 		{"no such env file", "tool", app.Spec{EnvFile: []string{"nope"}}, `env_file "nope": no such file or directory`, "--cwd"},
+		{"a directory as env file", "tool", app.Spec{EnvFile: []string{"bin"}}, `env_file "bin": is a directory`, "NAME=value"},
 		{"program", "nope", app.Spec{}, `command "nope": not found in PATH`, "install"},
 		{"descriptor that is not inherited", "node app/server.js {fd}", app.Spec{Handoff: app.HandoffNode, Listen: []string{":1"}}, `handoff "node": leaves no descriptor for {fd}`, "--handoff inherit"},
 		{"listener that only the script names", "npm run bad", app.Spec{Cwd: "app", Listen: []string{"web=:1"}}, `command "{fd.nope}": no listener has that name`, "web"},

@@ -57,12 +57,13 @@ type Master struct {
 	upgrades   int       // so far
 	revived    *snapshot // that this master was made of, until it has resumed
 
-	stops    int // stop signals so far
-	ops      uint64
-	lastExit proc.Exit
-	exits    []exitNote // of the step under way
-	exitCode int
-	ended    bool
+	stops     int       // stop signals so far, echoes not counted
+	stoppedAt time.Time // the last of them
+	ops       uint64
+	lastExit  proc.Exit
+	exits     []exitNote // of the step under way
+	exitCode  int
+	ended     bool
 }
 
 type alarm struct {

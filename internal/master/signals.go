@@ -3,6 +3,7 @@ package master
 import (
 	"os"
 	"syscall"
+	"time"
 
 	"github.com/musterd/muster/api"
 	"github.com/musterd/muster/internal/app"
@@ -32,11 +33,18 @@ func (m *Master) signal(sig os.Signal) {
 	}
 }
 
-// stop ends the app: workers first. The second time, at once.
+// stop ends the app: workers first. The second time, at once; but an echo is no second time.
 func (m *Master) stop(why string) {
-	m.stops++
+	if m.stops > 0 && time.Since(m.stoppedAt) < echo {
+		return
+	}
+	m.stops, m.stoppedAt = m.stops+1, time.Now()
 	m.halt(m.stops > 1, why)
 }
+
+// echo is how soon after a stop signal the next one is the same: timeout(1) sends it to its process and to its group, and a wrapper such as
+// npm passes on the ^C that the terminal has sent to everybody.
+const echo = 300 * time.Millisecond
 
 // halt ends the app: workers first; now does not wait for them.
 func (m *Master) halt(now bool, why string) *api.Operation {

@@ -90,5 +90,20 @@ func openBase() (string, error) {
 			first = err
 		}
 	}
-	return "", fmt.Errorf("make a folder for running masters: %w", first)
+	return "", &BaseError{Err: first}
+}
+
+// BaseError says that there is no place for running masters.
+type BaseError struct{ Err error }
+
+func (e *BaseError) Error() string {
+	return fmt.Sprintf("make a folder for running masters: %v", e.Err)
+}
+
+// Unwrap gives the reason.
+func (e *BaseError) Unwrap() error { return e.Err }
+
+// Hint says what to do.
+func (e *BaseError) Hint() string {
+	return "set " + homeVariable + " to a folder that you may write to"
 }

@@ -3,6 +3,7 @@ package sock
 import (
 	"errors"
 	"fmt"
+	"path/filepath"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -89,11 +90,11 @@ func (e *UnavailableError) Hint() string {
 	return "`ip addr` lists the addresses of this machine; leave the host out to listen on all of them"
 }
 
-// AddressError says that a listener cannot be right on any machine, or that its path is taken by something that is not a socket.
+// AddressError says that a listener cannot be right on any machine, or that its path leads nowhere or to something that is not a socket.
 type AddressError struct {
 	Listener app.Listener
 	Reason   string
-	Err      error // EINVAL, ENAMETOOLONG or ENOTSOCK
+	Err      error // EINVAL, ENAMETOOLONG, ENOTSOCK, ENOENT or ENOTDIR
 	hint     string
 }
 
@@ -111,6 +112,11 @@ func invalid(l app.Listener, reason string) *AddressError {
 	return &AddressError{Listener: l, Reason: reason, Err: unix.EINVAL}
 }
 
+func noDirectory(l app.Listener, errno syscall.Errno) *AddressError {
+	dir := filepath.Dir(l.Path)
+	return &AddressError{Listener: l, Reason: "there is no directory " + dir, Err: errno, hint: "make it, or name another: mkdir -p " + dir}
+}
+
 // failure gives an error of the kernel its type.
 func failure(l app.Listener, err error) error {
 	var errno syscall.Errno
@@ -120,6 +126,8 @@ func failure(l app.Listener, err error) error {
 		return &InUseError{Listener: l, Owner: WhoListens(l)}
 	case errno == unix.EACCES, errno == unix.EPERM:
 		return &PermissionError{Listener: l, Errno: errno}
+	case l.Network == "unix" && (errno == unix.ENOENT || errno == unix.ENOTDIR):
+		return noDirectory(l, errno)
 	case errno == unix.EADDRNOTAVAIL:
 		return &UnavailableError{Listener: l}
 	}
