@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"runtime"
+	"strconv"
 
 	"golang.org/x/sys/unix"
 )
@@ -38,4 +39,15 @@ func playSteer() {
 	}
 	_, err = NewSteering(slots, SteerOptions{})
 	fmt.Println("permission", errors.Is(err, fs.ErrPermission), err)
+}
+
+// number reads a line that is one.
+func (p *process) number() int {
+	p.t.Helper()
+	line := p.line()
+	n, err := strconv.Atoi(line)
+	if err != nil {
+		p.t.Fatalf("output %q, want a number", line)
+	}
+	return n
 }

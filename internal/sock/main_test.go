@@ -146,16 +146,6 @@ func (p *process) line() string {
 	return strings.TrimSpace(line)
 }
 
-func (p *process) number() int {
-	p.t.Helper()
-	line := p.line()
-	n, err := strconv.Atoi(line)
-	if err != nil {
-		p.t.Fatalf("output %q, want a number", line)
-	}
-	return n
-}
-
 func (p *process) pid() int { return p.cmd.Process.Pid }
 
 // kill ends the process with SIGKILL and waits for it; a second call does nothing.
