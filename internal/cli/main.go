@@ -46,6 +46,7 @@ func newRoot(stdout, stderr *os.File) *cobra.Command {
 muster opens the listening sockets of an app, starts workers for it, hands the sockets to them, and replaces a worker when it dies.`,
 		Example: `  muster run server.js                       one worker per CPU; the program's own listen is shared
   muster run -i 4 -l :3000 -- gunicorn app:app
+  muster reload                              new workers, without downtime
   muster demo                                something to look at`,
 		Version:           version(),
 		Args:              unknownCommand,
@@ -59,11 +60,21 @@ muster opens the listening sockets of an app, starts workers for it, hands the s
 	root.SetErr(stderr)
 	root.SetFlagErrorFunc(flagError)
 	root.SetVersionTemplate("{{.Version}}\n")
-	root.AddCommand(newRun(stdout, stderr), newDemo(stdout, stderr), newDemoWorker(), newVersion())
-	root.AddCommand(newList(stdout, stderr), newShow(stdout), newExplain(stdout), newEvents(stdout))
-	root.AddCommand(newReload(stdout, stderr), newRollback(stdout, stderr), newScale(stdout, stderr), newStop(stdout, stderr),
+	root.AddCommand(newDemoWorker(), newVersion())
+	addGroup(root, "Run an app:", newRun(stdout, stderr), newDemo(stdout, stderr))
+	addGroup(root, "See what runs:", newList(stdout, stderr), newShow(stdout), newExplain(stdout), newEvents(stdout))
+	addGroup(root, "Change what runs:", newReload(stdout, stderr), newRollback(stdout, stderr), newScale(stdout, stderr), newStop(stdout, stderr),
 		newUpgrade(stdout, stderr), newWait(stdout, stderr))
 	return root
+}
+
+// addGroup adds commands that stand together in the help.
+func addGroup(root *cobra.Command, title string, commands ...*cobra.Command) {
+	root.AddGroup(&cobra.Group{ID: title, Title: title})
+	for _, cmd := range commands {
+		cmd.GroupID = title
+		root.AddCommand(cmd)
+	}
 }
 
 // exitError is the outcome of a command that has said everything there is to say.
