@@ -5,6 +5,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 )
 
 // end is a way in which a master ends.
@@ -52,16 +53,40 @@ func (e end) try(t *testing.T, role string) {
 		r.wait(2, "^limb ")
 	}
 	r.WaitLine("serving")
-	for i, sig := range e.signals {
-		if i > 0 {
-			r.WaitLine("stopping")
-		}
-		r.Signal(sig)
+	r.Signal(e.signals[0])
+	if len(e.signals) > 1 {
+		insist(t, r, e.signals[1])
 	}
 	r.requireExit(t, e.code)
 	r.requireNothingLeft(t, e.clean)
 	if e.name == "crash" && !strings.Contains(r.Output(), "goroutine ") {
 		t.Error("a crash left no stacks")
+	}
+}
+
+// insist sends a stop signal when it cannot be taken for an echo of the first any more, whose effect the log tells.
+func insist(t *testing.T, r *robustRun, sig syscall.Signal) {
+	t.Helper()
+	r.WaitLine("stopping")
+	heard := time.Now()
+	poll(t, "end of the echo", func() bool { return time.Since(heard) > 300*time.Millisecond })
+	r.Signal(sig)
+	r.WaitLine("stopping at once")
+}
+
+// TestAnEchoIsNoSecondSignal: what comes in the same moment, as from timeout(1) or npm, lets workers finish.
+func TestAnEchoIsNoSecondSignal(t *testing.T) {
+	t.Parallel()
+	r := startRobust(t, "slow", "-i", "1", "--handoff", "none", "--ready", "start")
+	r.wait(1, "^worker ")
+	r.WaitLine("serving")
+	r.Signal(syscall.SIGINT)
+	r.Signal(syscall.SIGINT)
+	r.Signal(syscall.SIGTERM)
+	r.requireExit(t, 0)
+	r.requireNothingLeft(t, true)
+	if len(r.all("^finished")) != 1 {
+		t.Error("the worker could not finish")
 	}
 }
 
