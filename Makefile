@@ -11,7 +11,7 @@ build: ## build bin/muster
 	CGO_ENABLED=0 $(GO) build -trimpath -o bin/muster ./cmd/muster
 
 demo: build ## serve a small site on :3000 by several workers, to crash and block by hand; needs nothing but Go
-	@bin/muster demo -l :3000
+	@bin/muster demo
 
 test: setup check unit ## everything: fetch the peers, check, and run all tests, as CI does
 
