@@ -33,7 +33,7 @@ func init() {
 // releaseWorker serves and says which release it is, unless it is a bad one.
 func releaseWorker() {
 	release := os.Getenv("RELEASE")
-	if release == "bad" {
+	if release == "bad" || os.Getenv("MUSTER_SLOT") == os.Getenv("BAD_SLOT") {
 		fmt.Fprintln(os.Stderr, "cannot open the database")
 		os.Exit(3)
 	}
@@ -245,6 +245,21 @@ func TestScaleByCommand(t *testing.T) {
 	s.require(2, "none would be left", "scale", "site", "-3")
 	s.require(2, "is not a number of workers", "scale", "site", "many")
 	s.require(2, "takes the name of an app", "scale")
+}
+
+func TestScaleToASlotThatCrashesFails(t *testing.T) {
+	t.Parallel()
+	s := startSite(t, "--env", "BAD_SLOT=2")
+	before := s.pids()
+	r := s.require(1, "scale of site failed: slot 2 is crash-looping: exit status 3", "scale", "site", "3")
+	if !strings.Contains(r.stderr, "  | cannot open the database\n") || !strings.Contains(r.stderr, "hint: ") {
+		t.Errorf("stderr: %s", r.stderr)
+	}
+	s.require(0, "slot 2 is crash-looping", "explain")
+	s.require(0, "scaled site to 2 workers", "scale", "2")
+	if after := s.pids(); after != before {
+		t.Errorf("workers were %q and are %q", before, after)
+	}
 }
 
 func TestOperationsInTheBackground(t *testing.T) {

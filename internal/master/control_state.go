@@ -15,9 +15,21 @@ func (m *Master) isReady() bool { return !m.state.Stopping && m.serving() > 0 }
 
 // serving counts the wanted slots that are served.
 func (m *Master) serving() int {
+	return m.countServed(0, func(lifecycle.Generation) bool { return true })
+}
+
+// countServed counts the wanted slots from the first on whose newest serving worker is of a generation that counts. One pass: there may be
+// a thousand.
+func (m *Master) countServed(first int, counts func(lifecycle.Generation) bool) int {
+	gens := make([]lifecycle.Generation, m.state.Want)
+	for i := range m.state.Workers { // the newest last
+		if w := &m.state.Workers[i]; w.Phase == lifecycle.Serving && w.Slot >= first && w.Slot < len(gens) {
+			gens[w.Slot] = w.Gen
+		}
+	}
 	n := 0
-	for slot := range m.state.Want {
-		if m.state.ServingIn(slot) != nil {
+	for _, gen := range gens {
+		if gen != 0 && counts(gen) {
 			n++
 		}
 	}

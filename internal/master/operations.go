@@ -150,21 +150,10 @@ func (m *Master) noteProgress() {
 
 // noteReload ends a reload when its generation is the good one, and no older worker takes connections.
 func (m *Master) noteReload(op *api.Operation, gen lifecycle.Generation) {
-	op.Total, op.Done = m.state.Want, m.slotsOf(gen)
+	op.Total, op.Done = m.state.Want, m.countServed(0, func(g lifecycle.Generation) bool { return g == gen })
 	if m.state.Gen >= gen && !m.othersAccept(gen) {
 		m.succeed(op)
 	}
-}
-
-// slotsOf counts the slots that a generation serves.
-func (m *Master) slotsOf(gen lifecycle.Generation) int {
-	n := 0
-	for slot := range m.state.Want {
-		if w := m.state.ServingIn(slot); w != nil && w.Gen == gen {
-			n++
-		}
-	}
-	return n
 }
 
 // noteScale ends a scale when the new slots are served, or the surplus ones are gone.
@@ -172,12 +161,7 @@ func (m *Master) noteScale(op *api.Operation) {
 	if op.Workers <= op.From {
 		op.Done = op.Total - max(0, len(m.state.Slots)-op.Workers)
 	} else {
-		op.Done = 0
-		for slot := op.From; slot < op.Workers; slot++ {
-			if m.state.ServingIn(slot) != nil {
-				op.Done++
-			}
-		}
+		op.Done = m.countServed(op.From, func(lifecycle.Generation) bool { return true })
 	}
 	if op.Done == op.Total {
 		m.succeed(op)
