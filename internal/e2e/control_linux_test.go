@@ -366,6 +366,35 @@ func (s *site) state() api.App {
 	return a
 }
 
+// The lines for curl in HACKING.md do what they say.
+func TestHackingKnowsTheAPI(t *testing.T) {
+	t.Parallel()
+	testutil.Need(t, "curl")
+	text, err := os.ReadFile(filepath.Join(testutil.Root(), "HACKING.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	script := `set -e; curl() { command curl -fsS -m 3 "$@" || test $? = 28; echo; }` + "\n" // 28: events have no end
+	for line := range strings.Lines(string(text)) {
+		if strings.HasPrefix(line, "S=") || strings.HasPrefix(line, "curl --unix-socket ") {
+			script += line
+		}
+	}
+	s := startSite(t, "--name", "demo")
+	cmd := exec.CommandContext(testutil.Context(t), "sh", "-c", script)
+	cmd.Env = append(os.Environ(), "MUSTER_HOME="+s.home)
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v\n%s\n%s", err, script, out)
+	}
+	for _, want := range []string{`{"status":"ok"}`, `"name":"demo"`, `"kind":"snapshot"`, `"kind":"reload"`, `"kind":"scale"`, `"kind":"stop"`} {
+		if !strings.Contains(string(out), want) {
+			t.Errorf("no %s in\n%s", want, out)
+		}
+	}
+	s.run.WaitExit()
+}
+
 // stranger asks a master as whoever it is.
 func stranger() {
 	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
