@@ -149,14 +149,9 @@ func newContainer(t testing.TB, resources string) container {
 			}
 		}
 	}
-	binary, err := os.ReadFile(testutil.Muster(t))
-	if err != nil {
+	copyProgram(t, testutil.Muster(t), filepath.Join(c.bundle, "rootfs/muster"))
+	if err := os.WriteFile(filepath.Join(c.bundle, "config.json"), []byte(c.config(resources)), 0o644); err != nil {
 		t.Fatal(err)
-	}
-	for name, data := range map[string][]byte{"rootfs/muster": binary, "config.json": []byte(c.config(resources))} {
-		if err := os.WriteFile(filepath.Join(c.bundle, name), data, 0o755); err != nil {
-			t.Fatal(err)
-		}
 	}
 	return c
 }

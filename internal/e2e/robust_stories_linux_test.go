@@ -128,12 +128,9 @@ func unprivileged(t *testing.T, args ...string) *testutil.Running {
 	t.Helper()
 	needRoot(t)
 	dir := testutil.TempDir(t)
-	binary, err := os.ReadFile(testutil.Muster(t))
-	if err != nil {
-		t.Fatal(err)
-	}
 	muster := filepath.Join(dir, "muster")
-	if err := errors.Join(os.WriteFile(muster, binary, 0o755), os.Chmod(dir, 0o777)); err != nil {
+	copyProgram(t, testutil.Muster(t), muster)
+	if err := os.Chmod(dir, 0o777); err != nil {
 		t.Fatal(err)
 	}
 	return testutil.Start(t, testutil.Command{

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -345,7 +346,7 @@ func memoryGroup(t testing.TB, limit int) string {
 func TestAProgramThatCannotBeExecuted(t *testing.T) {
 	t.Parallel()
 	program := filepath.Join(testutil.TempDir(t), "program")
-	writeProgram(t, program, "\x00\x01\x02", 0o755)
+	writeProgram(t, program, "\x00\x01\x02")
 	r := startProgram(t, program, "--max-restarts", "1")
 	r.requireExit(t, 127)
 	r.WaitLines(0, 2, "worker not started.*"+program+".*exec format error")
@@ -362,14 +363,22 @@ func startProgram(t testing.TB, program string, args ...string) *robustRun {
 	return startCommand(t, th, c)
 }
 
-// writeProgram puts a file in place in one step, as a deployment does.
-func writeProgram(t testing.TB, path, text string, mode os.FileMode) {
+// writeProgram puts a file in place in one step, as a deployment does. Another process writes it: what this one has open for writing, a
+// process that a parallel test starts may hold for a moment, and then it cannot be executed (ETXTBSY).
+func writeProgram(t testing.TB, path, text string) {
 	t.Helper()
-	if err := os.WriteFile(path+".new", []byte(text), mode); err != nil {
-		t.Fatal(err)
+	cmd := exec.Command("sh", "-c", `cat >"$0.new" && chmod 755 "$0.new" && mv "$0.new" "$0"`, path)
+	cmd.Stdin = strings.NewReader(text)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("write %s: %v\n%s", path, err, out)
 	}
-	if err := os.Rename(path+".new", path); err != nil {
-		t.Fatal(err)
+}
+
+// copyProgram copies an executable file, in the same way.
+func copyProgram(t testing.TB, from, to string) {
+	t.Helper()
+	if out, err := exec.Command("cp", from, to).CombinedOutput(); err != nil {
+		t.Fatalf("copy %s: %v\n%s", from, err, out)
 	}
 }
 
@@ -384,7 +393,7 @@ func TestAProgramThatGoesBadAndComesBack(t *testing.T) {
 		{"removed", "/program: no such file", func(_ testing.TB, program string) error { return os.Remove(program) }},
 		{"not executable", "/program: permission denied", func(_ testing.TB, program string) error { return os.Chmod(program, 0o644) }},
 		{"without its interpreter", "/nonexistent/interpreter: no such file.*/program", func(t testing.TB, program string) error {
-			writeProgram(t, program, "#!/nonexistent/interpreter\n", 0o755)
+			writeProgram(t, program, "#!/nonexistent/interpreter\n")
 			return nil
 		}},
 	}
@@ -392,7 +401,7 @@ func TestAProgramThatGoesBadAndComesBack(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			program := filepath.Join(testutil.TempDir(t), "program")
-			writeProgram(t, program, good, 0o755)
+			writeProgram(t, program, good)
 			r := startProgram(t, program, "--min-uptime", "1ms")
 			first := pidIn(t, r.wait(1, "^worker (.*)")[0])
 			r.WaitLine("worker ready")
@@ -404,7 +413,7 @@ func TestAProgramThatGoesBadAndComesBack(t *testing.T) {
 				t.Fatal(err)
 			}
 			r.WaitLines(mark, 2, "worker not started.*"+tt.told+".*")
-			writeProgram(t, program, good, 0o755)
+			writeProgram(t, program, good)
 			r.wait(2, "^worker ")
 			r.WaitLines(mark, 1, "worker ready")
 			r.stop(t)
