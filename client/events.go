@@ -3,6 +3,7 @@ package client
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -39,14 +40,13 @@ func (e *Events) Next() (api.Event, error) {
 	var event api.Event
 	err := e.lines.Decode(&event)
 	switch {
-	case err == io.ErrUnexpectedEOF: //nolint:errorlint // json.Decoder returns it as it is
-		return event, io.EOF
-	case err != nil && err != io.EOF: //nolint:errorlint // likewise
-		return event, fmt.Errorf("read events: %w", err)
 	case err == nil:
 		e.last = event.Revision
+		return event, nil
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		return event, io.EOF
 	}
-	return event, err
+	return event, fmt.Errorf("read events: %w", err)
 }
 
 // Revision is that of the last event, for EventsSince.

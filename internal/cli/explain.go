@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -118,8 +119,7 @@ func workerWords(w api.Worker) string {
 
 // lastExit tells of the last worker that failed in the slot.
 func lastExit(text *strings.Builder, slot api.Slot) {
-	for i := len(slot.Exits) - 1; i >= 0; i-- {
-		exit := slot.Exits[i]
+	for _, exit := range slices.Backward(slot.Exits) {
 		if !exit.Failed {
 			continue
 		}

@@ -44,7 +44,7 @@ func (p process) gone(ctx context.Context) error {
 		}
 		n, err := unix.Poll([]unix.PollFd{{Fd: int32(p.pidfd), Events: unix.POLLIN}}, wait)
 		switch {
-		case err == unix.EINTR: //nolint:errorlint // the kernel's own
+		case err == unix.EINTR:
 			continue
 		case err != nil || n > 0:
 			return err
