@@ -1,6 +1,7 @@
 package master
 
 import (
+	"errors"
 	"fmt"
 	"path/filepath"
 	"slices"
@@ -54,7 +55,7 @@ func (m *Master) connect(w *worker, p *launchPlan) (err error) {
 		return fmt.Errorf("pipe for stderr: %w", err)
 	}
 	p.fds = append(p.fds, p.spec.Stderr)
-	if w.notify, err = notify.Listen(m.notifyPath(w.id)); err != nil {
+	if w.notify, err = notify.Listen(m.notifyPath(w.id)); err != nil && !errors.Is(err, errors.ErrUnsupported) {
 		return fmt.Errorf("open notify socket: %w", err)
 	}
 	if m.cfg.hasChannel() {
@@ -134,7 +135,9 @@ func (m *Master) environment(w *worker) []string {
 		set("MUSTER_SLOT", strconv.Itoa(w.slot))
 		set(m.of(w).App.InstanceVar, strconv.Itoa(w.slot))
 	}
-	set("NOTIFY_SOCKET", w.notify.Path())
+	if w.notify != nil {
+		set("NOTIFY_SOCKET", w.notify.Path())
+	}
 	if addresses := m.addresses(); addresses != "" {
 		set("MUSTER_LISTEN", addresses)
 	}

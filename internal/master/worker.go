@@ -217,17 +217,30 @@ const lastWords = 500 * time.Millisecond
 // hearOut returns when the loop has been handed what the worker said on its notify socket, which has no end of file. A barrier stands
 // behind all that was sent before it.
 func (w *worker) hearOut(until time.Time) {
-	var ends [2]int
-	if w.notify == nil || unix.Pipe2(ends[:], unix.O_CLOEXEC|unix.O_NONBLOCK) != nil {
+	if w.notify == nil {
 		return
 	}
-	answer := os.NewFile(uintptr(ends[0]), "barrier")
-	defer func() { _ = answer.Close() }()
-	err := notify.Send(w.notify.Path(), notify.Message{Barrier: true}, ends[1])
-	_ = unix.Close(ends[1])
+	answer, far, err := os.Pipe()
+	if err != nil {
+		return
+	}
+	defer closeAll(answer)
+	err = w.sendBarrier(far)
+	closeAll(far)
 	if err == nil && answer.SetReadDeadline(until) == nil {
 		_, _ = answer.Read(make([]byte, 1)) // end of file: the answer
 	}
+}
+
+func (w *worker) sendBarrier(far *os.File) error {
+	raw, err := far.SyscallConn()
+	if err != nil {
+		return err
+	}
+	bad := raw.Control(func(fd uintptr) {
+		err = notify.Send(w.notify.Path(), notify.Message{Barrier: true}, int(fd))
+	})
+	return errors.Join(bad, err)
 }
 
 // exited forgets the worker, after its report.
