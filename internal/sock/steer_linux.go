@@ -19,8 +19,9 @@ var ErrSteered = errors.New("sockets are still in the map of an earlier steering
 
 // Steering directs new connections of a group of slot sockets by weight. An eBPF program hashes each connection into one of Buckets
 // buckets and looks up the bucket's slot; only that table changes at run time, so no connection is lost and no program is ever replaced under
-// traffic by this Steering. Where a slot has no listening socket the kernel's own hash decides. The program stays with the
-// group until Close: a crash or an execve of the master leaves the last table in force.
+// traffic by this Steering. Where a slot has no listening socket the kernel's own hash decides; even so, take a slot's weight away before
+// its socket is closed, because a process that is being forked keeps that socket alive until its exec and resets what it gets. The
+// program stays with the group until Close: a crash or an execve of the master leaves the last table in force.
 //
 // It needs CAP_BPF. The methods are for one goroutine.
 type Steering struct {
