@@ -84,7 +84,8 @@ func resolve(c master.Config) (master.Config, []string, error) {
 	if err != nil {
 		return c, nil, err
 	}
-	c.App, c.Workers, c.CPUs, c.Handoff, c.Argv, c.Path, c.Env, c.Dir, c.Kind = p.App, p.Workers, p.CPUs, p.Handoff, p.Argv, p.Path, p.Env, p.Dir, p.Kind
+	c.App, c.Workers, c.CPUs, c.Handoff, c.Argv, c.Path, c.Dir, c.Kind = p.App, p.Workers, p.CPUs, p.Handoff, p.Argv, p.Path, p.Dir, p.Kind
+	c.Env, c.Assign = p.Env, p.Assign
 	return c, p.Notes, nil
 }
 

@@ -79,7 +79,9 @@ func (v variables) of(cmd command.Command) []string {
 	env := maps.Clone(v)
 	env["PWD"] = cmd.Dir
 	for _, entry := range cmd.Env {
-		env.put(entry)
+		if !perWorker(entry) {
+			env.put(entry)
+		}
 	}
 	if len(cmd.PrependPath) > 0 {
 		dirs := slices.Clone(cmd.PrependPath)
@@ -93,4 +95,14 @@ func (v variables) of(cmd command.Command) []string {
 		list = append(list, name+"="+env[name])
 	}
 	return list
+}
+
+// assigned is what the command itself sets, as `env NAME={fd} program` does, and what is different for each worker.
+func assigned(cmd command.Command) []string {
+	return slices.DeleteFunc(slices.Clone(cmd.Env), func(entry string) bool { return !perWorker(entry) })
+}
+
+// perWorker tells whether an assignment holds a placeholder. npm's own variables tell the text of the script as it was written.
+func perWorker(entry string) bool {
+	return app.HasPlaceholders([]string{entry}) && !strings.HasPrefix(entry, "npm_")
 }

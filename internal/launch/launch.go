@@ -7,6 +7,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
 
 	"github.com/musterd/muster/internal/app"
 	"github.com/musterd/muster/internal/command"
@@ -21,6 +22,7 @@ type Plan struct {
 	Argv    []string    // placeholders not yet expanded
 	Path    string      // the program, absolute
 	Env     []string    // of a worker, as far as it is the same for all
+	Assign  []string    // NAME=value over Env, from the command, placeholders not yet expanded
 	Dir     string      // where workers run, absolute
 	Kind    string      // KindNode, KindSDK or KindOther
 	Notes   []string    // what the user should know, a sentence each
@@ -66,7 +68,7 @@ func Resolve(spec app.Spec, host Host) (Plan, error) {
 	if spec.Name == "" && cmd.Package != "" {
 		a.Name = app.DeriveName(path.Base(cmd.Package))
 	}
-	p := Plan{App: a, CPUs: host.CPUs, Argv: cmd.Argv, Path: cmd.Path, Env: env.of(cmd), Dir: cmd.Dir, Kind: kindOf(cmd), Notes: cmd.Notes}
+	p := Plan{App: a, CPUs: host.CPUs, Argv: cmd.Argv, Path: cmd.Path, Env: env.of(cmd), Assign: assigned(cmd), Dir: cmd.Dir, Kind: kindOf(cmd), Notes: cmd.Notes}
 	return p.decide()
 }
 
@@ -76,7 +78,7 @@ func (p Plan) decide() (Plan, error) {
 	if p.Handoff, err = p.handoff(); err != nil {
 		return Plan{}, err
 	}
-	if err = p.App.CheckPlaceholders(p.Argv); err != nil {
+	if err = p.App.CheckPlaceholders(p.templates()); err != nil {
 		return Plan{}, err
 	}
 	workers := p.App.Workers
@@ -86,6 +88,9 @@ func (p Plan) decide() (Plan, error) {
 	p.Workers, err = app.ParseWorkers(workers, p.CPUs)
 	return p, err
 }
+
+// templates is what may hold placeholders.
+func (p Plan) templates() []string { return slices.Concat(p.Argv, p.Assign) }
 
 // defaultWorkers is one per CPU for what can share a socket. Of a program that opens its own, only one can have the address.
 func (p Plan) defaultWorkers() string {
@@ -108,7 +113,7 @@ func kindOf(cmd command.Command) string {
 // handoff decides auto: a program that asks for the number of a descriptor inherits it; a program that takes part in Node's cluster does
 // so; any other inherits what listeners there are.
 func (p Plan) handoff() (app.Handoff, error) {
-	usesFD, chosen := app.UsesFD(p.Argv), p.App.Handoff
+	usesFD, chosen := app.UsesFD(p.templates()), p.App.Handoff
 	switch {
 	case usesFD && chosen != app.HandoffAuto && chosen != app.HandoffInherit:
 		return "", &app.Error{

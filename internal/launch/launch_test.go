@@ -69,6 +69,7 @@ func TestHandoffAndWorkers(t *testing.T) {
 		{"Node that asks for a descriptor", "node app/server.js {fd}", app.Spec{Listen: []string{":1"}}, app.HandoffInherit, 4, launch.KindNode},
 		{"Node without sockets", "node app/server.js", app.Spec{Handoff: app.HandoffNone}, app.HandoffNone, 1, launch.KindNode},
 		{"Node without a script", "node -e 1", app.Spec{}, app.HandoffNone, 1, launch.KindOther},
+		{"Node that is assigned a descriptor", "env FD={fd} node app/server.js", app.Spec{Listen: []string{":1"}}, app.HandoffInherit, 4, launch.KindNode},
 		{"SDK", self, app.Spec{}, app.HandoffNode, 4, launch.KindSDK},
 		{"SDK that asks for a descriptor", self + " {fd}", app.Spec{Listen: []string{":1"}}, app.HandoffInherit, 4, launch.KindSDK},
 		{"any program", "tool", app.Spec{}, app.HandoffNone, 1, launch.KindOther},
@@ -91,6 +92,26 @@ func TestHandoffAndWorkers(t *testing.T) {
 				t.Errorf("got %s, %d workers, kind %s", p.Handoff, p.Workers, p.Kind)
 			}
 		})
+	}
+}
+
+func TestAssignmentsWithPlaceholdersAreKeptApart(t *testing.T) {
+	t.Parallel()
+	root := home(t)
+	spec := app.Spec{Command: []string{"env", "FDS={fd};", "MODE=fast", "tool"}, Listen: []string{":1"}}
+	p, err := launch.Resolve(spec, host(root))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]string{"FDS={fd};"}, p.Assign); diff != "" {
+		t.Error(diff)
+	}
+	if env := strings.Join(p.Env, " "); !strings.Contains(env, "MODE=fast") || strings.Contains(env, "FDS=") {
+		t.Errorf("environment %s", env)
+	}
+	spec.Command[1] = "FDS={fd.nope}"
+	if _, err := launch.Resolve(spec, host(root)); err == nil || !strings.Contains(err.Error(), "no listener has that name") {
+		t.Errorf("got %v", err)
 	}
 }
 

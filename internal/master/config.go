@@ -14,6 +14,7 @@ type Config struct {
 	Handoff app.Handoff // never auto
 	Argv    []string    // program and arguments, placeholders not yet expanded
 	Path    string      // absolute file of the program
+	Assign  []string    // NAME=value over Env, placeholders not yet expanded
 	Env     []string    // of a worker, before the master's own variables; none of a manager above us
 	Dir     string      // absolute working directory of the workers
 	Kind    string      // KindNode, KindSDK or KindOther

@@ -90,8 +90,18 @@ func (m *Master) inherit(w *worker, p *launchPlan) error {
 		p.spec.Files = append(p.spec.Files, fd)
 		p.spec.Doc.ListenNames = append(p.spec.Doc.ListenNames, l.Name)
 	}
+	if m.namesFD(w) {
+		p.spec.Doc.ListenNames = nil
+		return nil
+	}
 	p.spec.Doc.ListenFDs = len(p.spec.Files)
 	return nil
+}
+
+// namesFD tells whether the command says {fd}. Then LISTEN_FDS would say it a second time: gunicorn takes a descriptor twice then, and fails.
+func (m *Master) namesFD(w *worker) bool {
+	cfg := m.of(w)
+	return app.UsesFD(cfg.Argv) || app.UsesFD(cfg.Assign)
 }
 
 func (m *Master) describe(w *worker, p *launchPlan) error {
@@ -100,9 +110,13 @@ func (m *Master) describe(w *worker, p *launchPlan) error {
 	if err != nil {
 		return err
 	}
+	assigned, err := app.Expand(cfg.Assign, m.vars(w))
+	if err != nil {
+		return err
+	}
 	doc := &p.spec.Doc
 	doc.Path, doc.Argv, doc.Dir = cfg.Path, argv, cfg.Dir
-	doc.Env = m.environment(w)
+	doc.Env = m.environment(w, assigned)
 	doc.DeathSignal = int(unix.SIGKILL) // with no store for its descriptors, a worker must not outlive the master
 	p.spec.Guard = m.guard
 	return nil
@@ -123,9 +137,13 @@ func (m *Master) vars(w *worker) app.Vars {
 }
 
 // environment is what w finds, beyond what the user and the exec stage give it.
-func (m *Master) environment(w *worker) []string {
+func (m *Master) environment(w *worker, assigned []string) []string {
 	env := slices.Clone(m.of(w).Env)
 	set := func(key, value string) { env = setenv(env, key, value) }
+	for _, entry := range assigned {
+		name, value, _ := strings.Cut(entry, "=")
+		set(name, value)
+	}
 	set("MUSTER_APP", m.cfg.App.Name)
 	set("MUSTER_ID", strconv.FormatUint(uint64(w.id), 10))
 	set("MUSTER_GENERATION", strconv.FormatUint(uint64(w.gen), 10))
