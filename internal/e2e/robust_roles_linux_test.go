@@ -334,8 +334,6 @@ func mutedWorker() {
 // eatingWorker takes more and more memory.
 func eatingWorker() {
 	hold()("worker %d", os.Getpid())
-	var all [][]byte
-	for {
-		all = append(all, bytes.Repeat([]byte{1}, 8<<20))
+	for all := [][]byte{}; ; all = append(all, bytes.Repeat([]byte{byte(len(all))}, 8<<20)) {
 	}
 }

@@ -51,21 +51,6 @@ func handleOn(t testing.TB, pid int) int {
 	return fd
 }
 
-func awaitEnd(t testing.TB, pidfd int) {
-	t.Helper()
-	for {
-		wait := time.Until(testutil.Deadline(t)).Milliseconds()
-		n, err := unix.Poll([]unix.PollFd{{Fd: int32(pidfd), Events: unix.POLLIN}}, int(wait))
-		if err == unix.EINTR {
-			continue
-		}
-		if err != nil || n != 1 {
-			t.Fatalf("process did not end: %v", err)
-		}
-		return
-	}
-}
-
 // TestASlotThatCannotBootLeavesTheOthersAlone: it is tried again ever more slowly, which the log says with the worker's last words, while the
 // other slots serve everything.
 func TestASlotThatCannotBootLeavesTheOthersAlone(t *testing.T) {
@@ -194,7 +179,7 @@ func TestLastWordsAreHeard(t *testing.T) {
 	t.Parallel()
 	r := startRobust(t, "quitter", "-i", "1", "--handoff", "none", "--ready", "notify")
 	r.WaitLines(0, 30, `worker exited`)
-	for _, line := range strings.Split(r.Output(), "\n") {
+	for line := range strings.SplitSeq(r.Output(), "\n") {
 		if strings.Contains(line, "worker exited") && !strings.Contains(line, "reason=dying") {
 			t.Errorf("an announced death was not known as one: %s", line)
 		}
