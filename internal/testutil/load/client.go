@@ -17,6 +17,7 @@ type client struct {
 	conn    net.Conn // nil between requests on new connections, and after a failure; closed by drop
 	read    *counter
 	br      *bufio.Reader
+	ended   time.Time // when the last response was complete
 	seen    *Result
 }
 
@@ -41,7 +42,7 @@ func (c *client) ask(ctx context.Context) {
 		c.fail(classify(err, c.read.n > 0), local, err.Error())
 		return
 	}
-	c.answered(start, time.Since(start), local, resp)
+	c.answered(start, c.ended.Sub(start), local, resp)
 }
 
 // attempt sends the request, a second time on a new connection if the first was an idle one that turned out to be closed.
@@ -70,6 +71,7 @@ func (c *client) once(ctx context.Context, deadline time.Time) (resp response, l
 	stop := context.AfterFunc(ctx, c.interrupt(c.conn))
 	defer stop()
 	resp, err = c.exchange(deadline)
+	c.ended = time.Now()
 	switch {
 	case err != nil:
 		c.drop()
