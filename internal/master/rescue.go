@@ -2,6 +2,7 @@ package master
 
 import (
 	"errors"
+	"math"
 	"slices"
 	"time"
 
@@ -16,9 +17,11 @@ import (
 
 // rescuer takes connections out of the queues of slots whose worker does not, and gives them to workers that do. The loop owns it.
 type rescuer struct {
-	watch   *pulse.Watcher // nil where there is none
-	waiting []*rescue      // that no worker can take now
-	total   uint64         // connections that a worker took
+	watch   *pulse.Watcher     // nil where there is none
+	stuck   map[pulse.Key]bool // the queues to take connections from
+	waiting []*rescue          // that no worker can take now
+	again   bool               // an alarm is set for them
+	total   uint64             // connections that a worker took
 }
 
 // rescue is a connection on its way from one slot's queue to another slot's worker. The master keeps its descriptor until a worker has
@@ -51,7 +54,7 @@ func (m *Master) openRescue() {
 		m.log.Warn("queues are not watched", keyError, err)
 		return
 	}
-	m.rescue.watch = watch
+	m.rescue.watch, m.rescue.stuck = watch, map[pulse.Key]bool{}
 	for _, l := range m.listeners {
 		m.watchSlots(l)
 	}
@@ -112,8 +115,22 @@ func (m *Master) pulse(r pulse.Report) {
 	if l.closed {
 		return
 	}
-	m.setBlocked(l, slot, r.Stuck)
-	for r.Stuck {
+	m.setBlocked(l, slot, r.Stuck && !r.Urgent)
+	if !r.Stuck {
+		delete(m.rescue.stuck, r.Key)
+		return
+	}
+	m.rescue.stuck[r.Key] = true
+	m.relieve(r.Key)
+	if k := m.state.ServingIn(slot); k != nil && m.workers[k.ID].blocked {
+		m.askSign(m.workers[k.ID])
+	}
+}
+
+// relieve takes connections out of a stuck queue for as long as somebody has time for them.
+func (m *Master) relieve(key pulse.Key) {
+	l, slot := m.listeners[key.Listener], key.Slot
+	for m.needsRelief(l, slot) {
 		target := m.rescuerFor(l, slot, nil)
 		if target == nil {
 			return
@@ -123,9 +140,19 @@ func (m *Master) pulse(r pulse.Report) {
 			m.rescueFailed(err)
 			return
 		}
-		m.rescue.watch.Took(r.Key, 1)
+		m.rescue.watch.Took(key, 1)
 		m.give(target, &rescue{fd: fd, listener: l, from: slot})
 	}
+	delete(m.rescue.stuck, key)
+}
+
+// needsRelief tells whether nobody takes connections from the slot's queue.
+func (m *Master) needsRelief(l *listener, slot int) bool {
+	if l.closed {
+		return false
+	}
+	k := m.state.ServingIn(slot)
+	return !m.served(l, slot) || m.workers[k.ID].blocked
 }
 
 func (m *Master) rescueFailed(err error) {
@@ -173,27 +200,38 @@ func (m *Master) reportBlocked(w *worker) {
 	m.log.Warn("worker blocked: others take its connections", logs.KeySlot, w.slot, logs.KeyWorker, w.id)
 }
 
-// rescuerFor picks a worker that can take a connection of that listener now: one that serves, has nothing waiting of its own, and is not
-// busy with another rescue. Nil if there is none.
+// rescuerFor picks a worker that can take a connection of that listener now: one that serves, is not busy with another rescue, and has
+// fewer connections waiting than the slot. Without a slot, any queue will do. Nil if there is none.
 func (m *Master) rescuerFor(l *listener, slot int, not []lifecycle.WorkerID) *worker {
+	shortest := math.MaxInt
+	if slot != lifecycle.NoSlot {
+		shortest = waiting(l.socket(slot))
+	}
 	var best *worker
 	for _, w := range m.servingWorkers() {
-		if w.slot == slot && w.blocked || slices.Contains(not, w.id) || !m.idle(l, w) {
+		if w.slot == slot || slices.Contains(not, w.id) || !m.canTake(l, w) {
 			continue
 		}
-		if best == nil || w.lastRescue < best.lastRescue {
-			best = w
+		n := waiting(l.socket(w.slot))
+		if n < shortest || n == shortest && best != nil && w.lastRescue < best.lastRescue {
+			best, shortest = w, n
 		}
 	}
 	return best
 }
 
-func (m *Master) idle(l *listener, w *worker) bool {
-	if w.conn == nil || w.blocked || len(w.rescued) > 0 || !w.holds(l) {
-		return false
+// canTake tells whether the worker is at hand. One connection at a time: whoever does not answer may be blocked and not known to be.
+func (m *Master) canTake(l *listener, w *worker) bool {
+	return w.conn != nil && !w.blocked && len(w.rescued) == 0 && w.holds(l)
+}
+
+// waiting is the length of a queue; 0 where it cannot be known.
+func waiting(s *sock.Socket) int {
+	n, err := queue{s}.Length()
+	if err != nil {
+		return 0
 	}
-	n, err := queue{l.socket(w.slot)}.Length()
-	return err == nil && n == 0
+	return n
 }
 
 func (m *Master) give(w *worker, c *rescue) {
@@ -201,6 +239,7 @@ func (m *Master) give(w *worker, c *rescue) {
 	if err != nil {
 		c.refused = append(c.refused, w.id)
 		m.rescue.waiting = append(m.rescue.waiting, c)
+		m.retryLater()
 		return
 	}
 	m.gives++
@@ -210,6 +249,10 @@ func (m *Master) give(w *worker, c *rescue) {
 
 // answered is told whether the worker has the connection.
 func (m *Master) answered(w *worker, seq int64, ok bool) {
+	if seq == w.sign {
+		m.alive(w)
+		return
+	}
 	c := w.rescued[seq]
 	if c == nil {
 		return
@@ -234,10 +277,11 @@ func (m *Master) lost(w *worker) {
 	m.retryRescues()
 }
 
+// retryRescues gives what is in the master's hands another chance, and then what waits in stuck queues.
 func (m *Master) retryRescues() {
-	waiting := m.rescue.waiting
+	again := m.rescue.waiting
 	m.rescue.waiting = nil
-	for _, c := range waiting {
+	for _, c := range again {
 		target := m.rescuerFor(c.listener, lifecycle.NoSlot, c.refused)
 		if target == nil && len(c.refused) > 0 { // everybody had a chance: begin again
 			c.refused = nil
@@ -249,6 +293,25 @@ func (m *Master) retryRescues() {
 		}
 		m.give(target, c)
 	}
+	for key := range m.rescue.stuck {
+		m.relieve(key)
+	}
+	m.retryLater()
+}
+
+// retryPause is the time until somebody may have time for a connection that nobody had time for.
+const retryPause = 20 * time.Millisecond
+
+// retryLater sees to it that no connection is forgotten that nothing else will remind the master of.
+func (m *Master) retryLater() {
+	if m.rescue.again || len(m.rescue.waiting) == 0 {
+		return
+	}
+	m.rescue.again = true
+	m.after(retryPause, func() {
+		m.rescue.again = false
+		m.retryRescues()
+	})
 }
 
 func (w *worker) keyOf(l *listener) string {

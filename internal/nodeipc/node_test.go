@@ -450,6 +450,22 @@ func TestNodeRefusesConnections(t *testing.T) {
 	})
 }
 
+func TestNodeGivesASign(t *testing.T) {
+	everyNode(t, func(t *testing.T, path string, _ int) {
+		n := worker(t, path, `process.on('message', () => {});`)
+		for range 2 {
+			seq, err := n.Ping()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if a := next[Accepted](n); a.Seq != seq || a.OK {
+				t.Errorf("accepted %+v", a)
+			}
+		}
+		n.disconnect()
+	})
+}
+
 func TestNodeListensAgain(t *testing.T) {
 	everyNode(t, func(t *testing.T, path string, _ int) {
 		fd, port := listenerFD(t)

@@ -15,9 +15,10 @@ type Queue interface {
 
 // Report says that connections wait in a stuck queue (Stuck), again and again while they do, or that it moves again.
 type Report struct {
-	Key   Key
-	Stuck bool
-	Len   int
+	Key    Key
+	Stuck  bool
+	Urgent bool // as it was said to be at the look: that it is stuck says nothing of a worker that has come since
+	Len    int
 }
 
 // Key names a queue for the user of the watcher.
@@ -46,6 +47,7 @@ type entry struct {
 	still  int
 	rest   int
 	stuck  bool
+	fresh  bool // what was known of it is of no account: somebody else serves it
 }
 
 // wake begins to look.
@@ -66,6 +68,9 @@ func (e *entry) look(now time.Time, n int) (Report, bool) {
 	e.last, e.taken = n, 0
 	e.at = now.Add(period)
 	was := e.stuck
+	if e.fresh {
+		e.stuck, e.still, e.fresh = false, 0, false
+	}
 	e.judge(n, fell)
 	if n == 0 {
 		e.rest++
@@ -73,7 +78,7 @@ func (e *entry) look(now time.Time, n int) (Report, bool) {
 	} else {
 		e.rest = 0
 	}
-	return Report{Key: e.key, Stuck: e.stuck, Len: n}, e.stuck && n > 0 || was && !e.stuck
+	return Report{Key: e.key, Stuck: e.stuck, Urgent: e.urgent, Len: n}, e.stuck && n > 0 || was && !e.stuck
 }
 
 func (e *entry) judge(n int, fell bool) {

@@ -12,6 +12,7 @@ type look struct {
 	n, taken int
 	stuck    bool
 	report   bool
+	fresh    bool // the user gave it a fresh start before
 }
 
 func TestJudgement(t *testing.T) {
@@ -34,6 +35,12 @@ func TestJudgement(t *testing.T) {
 		{"taken by its worker after the user took some", false, []look{
 			{n: 2}, {n: 2}, {n: 2, stuck: true, report: true}, {n: 0, taken: 1, report: true},
 		}},
+		{"a fresh start", false, []look{
+			{n: 2}, {n: 2}, {n: 2, stuck: true, report: true}, {n: 0, taken: 2, fresh: true, report: true}, {n: 1}, {n: 1}, {n: 1, stuck: true, report: true},
+		}},
+		{"a fresh start while connections wait", false, []look{
+			{n: 1}, {n: 1}, {n: 1, stuck: true, report: true}, {n: 1, fresh: true, report: true}, {n: 1}, {n: 1, stuck: true, report: true},
+		}},
 		{"nobody serves it", true, []look{{n: 1, stuck: true, report: true}, {n: 0, taken: 1, stuck: true}}},
 	}
 	for _, test := range tests {
@@ -45,6 +52,7 @@ func TestJudgement(t *testing.T) {
 			for i, l := range test.looks {
 				now = e.at
 				e.taken += l.taken
+				e.fresh = l.fresh
 				r, ok := e.look(now, l.n)
 				if e.stuck != l.stuck || ok != l.report {
 					t.Fatalf("look %d: stuck %v, report %v (%+v), want %v and %v", i, e.stuck, ok, r, l.stuck, l.report)

@@ -85,10 +85,26 @@ func (w *Watcher) Urgent(key Key, urgent bool) {
 	if e == nil || e.urgent == urgent {
 		return
 	}
-	e.urgent = urgent
-	if !urgent {
-		e.stuck, e.still = false, 0
-	} else if e.active {
+	e.urgent, e.fresh = urgent, !urgent
+	w.soon(e)
+}
+
+// Forgive gives a queue a fresh start.
+func (w *Watcher) Forgive(key Key) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if e := w.entries[key]; e != nil && !e.urgent {
+		e.fresh = true
+		w.soon(e)
+	}
+}
+
+// soon looks at a queue now, unless it is idle and there is nothing to report of it.
+func (w *Watcher) soon(e *entry) {
+	if e.stuck && !e.active {
+		e.active, e.rest = true, 0
+	}
+	if e.active {
 		e.at = time.Now()
 		w.poke()
 	}

@@ -19,6 +19,9 @@ func (*Watcher) Remove(Key) {}
 // Urgent does nothing.
 func (*Watcher) Urgent(Key, bool) {}
 
+// Forgive does nothing.
+func (*Watcher) Forgive(Key) {}
+
 // Took does nothing.
 func (*Watcher) Took(Key, int) {}
 

@@ -1,0 +1,30 @@
+package master
+
+import (
+	"github.com/musterd/muster/internal/logs"
+	"github.com/musterd/muster/internal/pulse"
+)
+
+// askSign asks a blocked worker for a sign of life. Nothing else would tell that it is blocked no more, where new connections are led past
+// its slot.
+func (m *Master) askSign(w *worker) {
+	if w.conn == nil || w.sign != 0 {
+		return
+	}
+	seq, err := w.conn.Ping()
+	if err != nil {
+		m.log.Debug("worker not asked for a sign of life", logs.KeySlot, w.slot, logs.KeyWorker, w.id, keyError, err)
+		return
+	}
+	w.sign = seq
+}
+
+// alive lets the worker have connections again. Whether it takes them is judged anew.
+func (m *Master) alive(w *worker) {
+	w.sign = 0
+	for _, l := range m.listeners {
+		if !l.shared && !l.closed && w.holds(l) && m.rescue.watch != nil {
+			m.rescue.watch.Forgive(pulse.Key{Listener: l.index, Slot: w.slot})
+		}
+	}
+}
