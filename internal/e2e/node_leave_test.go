@@ -13,12 +13,14 @@ import (
 	"github.com/musterd/muster/internal/testutil/load"
 )
 
-// begun is a request that its worker cannot finish: the last byte of it is missing. The answer comes after finish.
+// begun is a request that no worker can answer yet, as the rest of it is missing.
 type begun struct {
 	t    *testing.T
 	conn net.Conn
+	rest string
 }
 
+// begin sends a request up to its last byte and waits until a worker has it.
 func (r *nodeRun) begin() *begun {
 	r.t.Helper()
 	conn, err := net.Dial("tcp", r.addr)
@@ -34,13 +36,13 @@ func (r *nodeRun) begin() *begun {
 	if err != nil || !strings.Contains(line, "100") {
 		r.t.Fatalf("begin a request: %q, %v", line, err)
 	}
-	return &begun{r.t, conn}
+	return &begun{r.t, conn, "x"}
 }
 
-// finish sends the missing byte and returns the answer.
+// finish sends the rest and returns the answer.
 func (h *begun) finish() string {
 	h.t.Helper()
-	if _, err := io.WriteString(h.conn, "x"); err != nil {
+	if _, err := io.WriteString(h.conn, h.rest); err != nil {
 		h.t.Fatal(err)
 	}
 	answer, err := io.ReadAll(h.conn)

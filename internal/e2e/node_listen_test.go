@@ -5,7 +5,6 @@ import (
 	"io/fs"
 	"net"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -295,35 +294,18 @@ func TestNodeListenFails(t *testing.T) {
 	})
 }
 
-// withoutPrivileges are the words before a command that may not bind ports below 1024; the test is skipped where that cannot be arranged.
-func withoutPrivileges(t *testing.T) []string {
-	t.Helper()
-	start, err := os.ReadFile("/proc/sys/net/ipv4/ip_unprivileged_port_start")
-	if err != nil || strings.TrimSpace(string(start)) == "0" {
-		t.Skip("everybody may bind every port")
-	}
-	if os.Geteuid() != 0 {
-		return nil
-	}
-	setpriv, err := exec.LookPath("setpriv")
-	if err != nil {
-		t.Skip("setpriv is missing")
-	}
-	return []string{setpriv, "--bounding-set=-net_bind_service", "--inh-caps=-net_bind_service"}
-}
-
 func TestNodePrivilegedPort(t *testing.T) {
 	t.Parallel()
-	drop := withoutPrivileges(t)
+	if start, err := os.ReadFile("/proc/sys/net/ipv4/ip_unprivileged_port_start"); err != nil || strings.TrimSpace(string(start)) == "0" {
+		t.Skip("everybody may bind every port")
+	}
 	onNode(t, corners, func(t *testing.T, major int) {
 		t.Parallel()
 		port := testutil.Port(t)
-		command := append(slices.Clone(drop), testutil.Muster(t), "run", "--name", "x", "-i", "1", fixture("listen.js"), onPort(80), onPort(port))
-		r := testutil.Start(t, testutil.Command{Path: command[0], Args: command[1:], Env: nodeEnv(t, major), Dir: testutil.TempDir(t)})
-		run := &nodeRun{Running: r, t: t}
-		run.fails(0, "EACCES", 1)
-		run.listens(1, 1)
-		run.at(port).allAnswer()
-		run.stopClean()
+		r := runPlain(t, major, "-i", "1", fixture("listen.js"), onPort(80), onPort(port))
+		r.fails(0, "EACCES", 1)
+		r.listens(1, 1)
+		r.at(port).allAnswer()
+		r.stopClean()
 	})
 }

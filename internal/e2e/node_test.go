@@ -42,12 +42,27 @@ func runNode(t *testing.T, major int, args ...string) *nodeRun {
 // runNodeOn is runNode with a port, 0 for none, and more variables.
 func runNodeOn(t *testing.T, major, port int, env []string, args ...string) *nodeRun {
 	t.Helper()
-	env = append(nodeEnv(t, major), env...)
-	if port != 0 {
-		env = append(env, "PORT="+strconv.Itoa(port))
+	return startNode(t, major, port, testutil.Command{Args: append([]string{"run", "--name", "x"}, args...), Env: env})
+}
+
+// runPlain is runNode without privileges, as most are: the kernel steers no connections. The test is skipped where they cannot be dropped.
+func runPlain(t *testing.T, major int, args ...string) *nodeRun {
+	t.Helper()
+	args = append([]string{testutil.Muster(t), "run", "--name", "x"}, args...)
+	if os.Geteuid() == 0 {
+		args = append([]string{testutil.Need(t, "setpriv"), "--bounding-set=-all", "--inh-caps=-all"}, args...)
 	}
-	r := testutil.Start(t, testutil.Command{Args: append([]string{"run", "--name", "x"}, args...), Env: env, Dir: testutil.TempDir(t)})
-	return &nodeRun{Running: r, t: t, port: port, addr: hostPort(port)}
+	return startNode(t, major, testutil.Port(t), testutil.Command{Path: args[0], Args: args[1:]})
+}
+
+func startNode(t *testing.T, major, port int, c testutil.Command) *nodeRun {
+	t.Helper()
+	c.Env = append(nodeEnv(t, major), c.Env...)
+	if port != 0 {
+		c.Env = append(c.Env, "PORT="+strconv.Itoa(port))
+	}
+	c.Dir = testutil.TempDir(t)
+	return &nodeRun{Running: testutil.Start(t, c), t: t, port: port, addr: hostPort(port)}
 }
 
 // nodeEnv is an environment in which node is of that version.

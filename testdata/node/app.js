@@ -15,6 +15,7 @@ const act = {
 };
 
 function block(ms) {
+  console.log('blocked');
   const end = Date.now() + ms;
   while (Date.now() < end);
 }
