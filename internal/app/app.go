@@ -30,7 +30,7 @@ type ReadyKind string
 
 // The senses of readiness.
 const (
-	ReadyAuto    ReadyKind = "auto"    // what the hand-off gives: listening, the acknowledged handle, READY=1, or the accept queue
+	ReadyAuto    ReadyKind = "auto"    // what the hand-off gives: listening, the acknowledged handle, the accept queue, or READY=1 where none of these can be
 	ReadyMessage ReadyKind = "message" // the message "ready" on the channel
 	ReadyNotify  ReadyKind = "notify"  // READY=1 on the notify socket
 	ReadyTCP     ReadyKind = "tcp"     // the worker takes a connection from its listener

@@ -203,7 +203,7 @@ func (m *Master) notified(w *worker, msg notify.Message) {
 		m.beat(w, msg.Watchdog == notify.WatchdogTrigger)
 	}
 	if msg.Ready {
-		m.sensed(w, app.ReadyNotify)
+		m.saysReady(w)
 	}
 	if msg.Stopping {
 		m.dying(w)

@@ -88,10 +88,35 @@ func (m *Master) probe(w *worker) {
 		return
 	}
 	knock := &knocker{listener: l, socket: socket, private: !l.shared, alone: len(m.servingWorkers()) == 0}
+	w.probed = true
 	m.poll(w, func(pids []int) bool {
 		waits, err := sock.Waiting(inode, pids)
 		return err == nil && waits || knock.taken()
 	}, func() { m.becomeReady(w) })
+}
+
+// saysReady is told that a worker sent READY=1. Where its socket shows whether somebody takes from it, that is believed rather: gunicorn says
+// so before it has loaded the app, which may yet fail. What cannot be seen, as with io_uring, is believed in the end.
+func (m *Master) saysReady(w *worker) {
+	kind := m.of(w).App.ReadyBy.Kind
+	if sees := w.probed && sock.Visible(w.process.PID()); !sees || kind != app.ReadyAuto && kind != "" {
+		m.sensed(w, app.ReadyNotify)
+		return
+	}
+	if w.saidReady {
+		return
+	}
+	w.saidReady = true
+	m.after(time.Until(w.started.Add(m.state.Policy.StartTimeout*9/10)), func() { m.believe(w) })
+}
+
+func (m *Master) believe(w *worker) {
+	if m.workers[w.id] != w || w.ready {
+		return
+	}
+	m.log.Warn("worker says it is ready, and is not seen to wait for connections", logs.KeySlot, w.slot, logs.KeyWorker, w.id,
+		keyHint, "--ready notify takes its word at once")
+	m.becomeReady(w)
 }
 
 // probed is the listener that tells: the first that takes connections.

@@ -35,6 +35,8 @@ type worker struct {
 	asked        bool                     // it wanted to listen
 	online       bool                     // Node runs in it
 	ready        bool                     // the core was told
+	probed       bool                     // its socket is watched, until it is ready
+	saidReady    bool                     // by READY=1
 	checking     bool                     // its health is being checked
 	healthy      bool                     // it has passed its health check
 	waiting      []nodeipc.Query          // of a spare: unanswered until it has a slot

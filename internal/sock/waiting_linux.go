@@ -29,6 +29,14 @@ func Waiting(inode uint64, pids []int) (bool, error) {
 	return false, nil
 }
 
+// Visible tells whether Waiting can see what the process holds and does: the kernel hides it from who may not trace the process, as one with
+// more capabilities, or any where Yama forbids it.
+func Visible(pid int) bool {
+	_, err := os.ReadDir(procPath(pid, "fd"))
+	_, err2 := os.ReadFile(procPath(pid, "syscall"))
+	return err == nil && err2 == nil
+}
+
 func waits(pid int, inode uint64) bool {
 	var epolls []int
 	held := map[int]bool{} // the process's descriptors of the socket
