@@ -36,7 +36,8 @@ peers: ## install the servers of the tests with sudo (Debian, Ubuntu)
 	@tools/setup-peers.sh sudo
 
 unit: build ## the tests, with what is there
-	MUSTER_BIN=$(CURDIR)/bin/muster $(GO) test -race -shuffle=on -count=1 ./...
+	MUSTER_BIN=$(CURDIR)/bin/muster $(GO) test -race -shuffle=on -count=1 -timeout 20m $$($(GO) list ./... | grep -v /internal/e2e)
+	MUSTER_BIN=$(CURDIR)/bin/muster $(GO) test -race -shuffle=on -count=1 -timeout 25m ./internal/e2e # alone: it measures waiting times
 
 fuzz: ## run every fuzz target for ten seconds
 	@tools/fuzz.sh 10s
