@@ -56,6 +56,7 @@ var optionsWithFile = []string{"-r", "--require", "--import", "--loader", "--exp
 
 // nameOf derives an app's name from its command: from the script that an interpreter runs, else from the program.
 func nameOf(command []string) string {
+	command = behindEnv(command)
 	file := command[0]
 	for i, word := range command[1:] {
 		isScript := slices.Contains(scriptExtensions, path.Ext(word)) && !strings.HasPrefix(word, "-")
@@ -65,6 +66,22 @@ func nameOf(command []string) string {
 		}
 	}
 	return DeriveName(strings.TrimSuffix(path.Base(file), path.Ext(file)))
+}
+
+// behindEnv is what `env NAME=value command` runs.
+func behindEnv(command []string) []string {
+	if base := path.Base(command[0]); base != "env" && base != "cross-env" {
+		return command
+	}
+	for i, word := range command[1:] {
+		if strings.HasPrefix(word, "-") {
+			break
+		}
+		if !strings.Contains(word, "=") {
+			return command[i+1:]
+		}
+	}
+	return command
 }
 
 // DeriveName makes a valid name for an app of any text.

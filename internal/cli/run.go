@@ -85,7 +85,7 @@ func resolve(c master.Config) (master.Config, []string, error) {
 		return c, nil, err
 	}
 	c.App, c.Workers, c.CPUs, c.Handoff, c.Argv, c.Path, c.Dir, c.Kind = p.App, p.Workers, p.CPUs, p.Handoff, p.Argv, p.Path, p.Dir, p.Kind
-	c.Env, c.Assign = p.Env, p.Assign
+	c.Env, c.Assign, c.Nonblock = p.Env, p.Assign, p.Nonblock
 	return c, p.Notes, nil
 }
 

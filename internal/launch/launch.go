@@ -15,17 +15,18 @@ import (
 
 // Plan is what a master needs to know. It holds plain data.
 type Plan struct {
-	App     app.App     // its Unix sockets have absolute paths
-	Workers int         // number of slots
-	CPUs    int         // as given
-	Handoff app.Handoff // never auto
-	Argv    []string    // placeholders not yet expanded
-	Path    string      // the program, absolute
-	Env     []string    // of a worker, as far as it is the same for all
-	Assign  []string    // NAME=value over Env, from the command, placeholders not yet expanded
-	Dir     string      // where workers run, absolute
-	Kind    string      // KindNode, KindSDK or KindOther
-	Notes   []string    // what the user should know, a sentence each
+	App      app.App     // its Unix sockets have absolute paths
+	Workers  int         // number of slots
+	CPUs     int         // as given
+	Handoff  app.Handoff // never auto
+	Argv     []string    // placeholders not yet expanded
+	Path     string      // the program, absolute
+	Env      []string    // of a worker, as far as it is the same for all
+	Assign   []string    // NAME=value over Env, from the command, placeholders not yet expanded
+	Dir      string      // where workers run, absolute
+	Kind     string      // KindNode, KindSDK or KindOther
+	Nonblock bool        // inherited sockets have O_NONBLOCK set
+	Notes    []string    // what the user should know, a sentence each
 }
 
 // Kinds of program.
@@ -68,7 +69,14 @@ func Resolve(spec app.Spec, host Host) (Plan, error) {
 	if spec.Name == "" && cmd.Package != "" {
 		a.Name = app.DeriveName(path.Base(cmd.Package))
 	}
-	p := Plan{App: a, CPUs: host.CPUs, Argv: cmd.Argv, Path: cmd.Path, Env: env.of(cmd), Assign: assigned(cmd), Dir: cmd.Dir, Kind: kindOf(cmd), Notes: cmd.Notes}
+	known := presetOf(cmd.Path)
+	if err := known.fill(&a, spec); err != nil {
+		return Plan{}, err
+	}
+	p := Plan{
+		App: a, CPUs: host.CPUs, Argv: cmd.Argv, Path: cmd.Path, Env: env.of(cmd), Assign: assigned(cmd), Dir: cmd.Dir, Kind: kindOf(cmd),
+		Nonblock: known.nonblock, Notes: cmd.Notes,
+	}
 	return p.decide()
 }
 

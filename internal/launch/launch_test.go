@@ -115,6 +115,30 @@ func TestAssignmentsWithPlaceholdersAreKeptApart(t *testing.T) {
 	}
 }
 
+func TestWhatIsKnownOfPrograms(t *testing.T) {
+	t.Parallel()
+	root := home(t)
+	for _, name := range []string{"nginx", "php-fpm8.2"} {
+		write(t, filepath.Join(root, "bin", name), "\x7fELF")
+	}
+	tests := []struct {
+		command, given, signal string
+		nonblock               bool
+	}{
+		{"tool", "", "SIGTERM", false},
+		{"nginx", "", "SIGQUIT", true},
+		{"env NGINX={fd}; nginx -g x", "", "SIGQUIT", true},
+		{"nginx", "TERM", "SIGTERM", true},
+		{"php-fpm8.2 -F", "", "SIGQUIT", false},
+	}
+	for _, test := range tests {
+		p, err := launch.Resolve(app.Spec{Command: strings.Fields(test.command), StopSignal: test.given, Listen: []string{":1"}}, host(root))
+		if err != nil || p.App.Signal != test.signal || p.Nonblock != test.nonblock {
+			t.Errorf("%s: %s, %v, %v", test.command, p.App.Signal, p.Nonblock, err)
+		}
+	}
+}
+
 func TestEverythingTogether(t *testing.T) {
 	t.Parallel()
 	root := home(t)

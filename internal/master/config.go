@@ -8,16 +8,17 @@ import (
 
 // Config is what a master needs to know: an App with everything resolved that depends on this machine.
 type Config struct {
-	App     app.App
-	Workers int         // number of slots
-	CPUs    int         // that this process may use; boots at the same time unless the App says otherwise
-	Handoff app.Handoff // never auto
-	Argv    []string    // program and arguments, placeholders not yet expanded
-	Path    string      // absolute file of the program
-	Assign  []string    // NAME=value over Env, placeholders not yet expanded
-	Env     []string    // of a worker, before the master's own variables; none of a manager above us
-	Dir     string      // absolute working directory of the workers
-	Kind    string      // KindNode, KindSDK or KindOther
+	App      app.App
+	Workers  int         // number of slots
+	CPUs     int         // that this process may use; boots at the same time unless the App says otherwise
+	Handoff  app.Handoff // never auto
+	Argv     []string    // program and arguments, placeholders not yet expanded
+	Path     string      // absolute file of the program
+	Nonblock bool        // inherited sockets have O_NONBLOCK set
+	Assign   []string    // NAME=value over Env, placeholders not yet expanded
+	Env      []string    // of a worker, before the master's own variables; none of a manager above us
+	Dir      string      // absolute working directory of the workers
+	Kind     string      // KindNode, KindSDK or KindOther
 
 	Spec     app.Spec // as it was written
 	Base     string   // absolute directory from which its relative names count
@@ -44,6 +45,10 @@ func (c Config) speaksNode() bool { return c.Handoff == app.HandoffNode }
 
 // hasChannel tells whether workers have Node's channel at all.
 func (c Config) hasChannel() bool { return c.speaksNode() || c.Handoff == app.HandoffMessage }
+
+// nonblock tells whether the sockets are opened with O_NONBLOCK, which everybody sees who holds one: Node needs it set; who inherits expects
+// it cleared, as from systemd, with few exceptions.
+func (c Config) nonblock() bool { return c.hasChannel() || c.Nonblock }
 
 // balance decides auto: one socket per slot where connections can be taken out of a slot again, else one queue for all.
 func (c Config) balance() app.Balance {

@@ -81,7 +81,7 @@ func (m *Master) openListeners() error {
 
 // openListener opens one socket per slot where that is worth it, else one for all.
 func (m *Master) openListener(l app.Listener, o sock.Options) (*listener, error) {
-	o.Nonblock = m.cfg.hasChannel() // Node needs it set; who inherits expects it cleared, as from systemd
+	o.Nonblock = m.cfg.nonblock()
 	opened := &listener{Listener: l, shared: m.shares(l)}
 	if opened.shared {
 		s, err := sock.OpenShared(l, o)
@@ -135,7 +135,7 @@ func (m *Master) openSlot(slot int) {
 
 // addSocket makes one more socket on the listener's address. Where the system refuses, the new slot takes from the first one's queue.
 func (m *Master) addSocket(l *listener) (*sock.Socket, error) {
-	s, err := sock.AddSlot(l.Listener, sock.Options{Nonblock: m.cfg.hasChannel()})
+	s, err := sock.AddSlot(l.Listener, sock.Options{Nonblock: m.cfg.nonblock()})
 	if err == nil {
 		return s, nil
 	}
