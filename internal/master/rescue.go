@@ -1,6 +1,7 @@
 package master
 
 import (
+	"cmp"
 	"errors"
 	"math"
 	"slices"
@@ -200,29 +201,59 @@ func (m *Master) reportBlocked(w *worker) {
 	m.log.Warn("worker blocked: others take its connections", logs.KeySlot, w.slot, logs.KeyWorker, w.id)
 }
 
-// rescuerFor picks a worker that can take a connection of that listener now: one that serves, is not busy with another rescue, and has
-// fewer connections waiting than the slot. Without a slot, any queue will do. Nil if there is none.
+// rescuerFor picks a worker that can take a connection of that listener now: one that serves, is not busy with another rescue, has fewer
+// connections waiting than the slot, and answered a moment ago, for what it is given cannot be taken back. Without a slot, any queue will
+// do. Nil if there is none; then some are asked for a sign, which brings us here again.
 func (m *Master) rescuerFor(l *listener, slot int, not []lifecycle.WorkerID) *worker {
-	shortest := math.MaxInt
-	if slot != lifecycle.NoSlot {
-		shortest = waiting(l.socket(slot))
+	able := m.ableTo(l, slot, not)
+	for _, w := range able {
+		if time.Since(w.heard) < heardLately {
+			return w
+		}
 	}
-	var best *worker
+	for _, w := range able[:min(len(able), asksAtOnce)] {
+		m.askSign(w)
+	}
+	return nil
+}
+
+const (
+	heardLately = 50 * time.Millisecond
+	asksAtOnce  = 4
+)
+
+// ableTo lists the workers that might take a connection out of a slot's queue, the best first.
+func (m *Master) ableTo(l *listener, slot int, not []lifecycle.WorkerID) []*worker {
+	limit := math.MaxInt
+	if slot != lifecycle.NoSlot {
+		limit = waiting(l.socket(slot))
+	}
+	type candidate struct {
+		*worker
+		queue int
+	}
+	var able []candidate
 	for _, w := range m.servingWorkers() {
 		if w.slot == slot || slices.Contains(not, w.id) || !m.canTake(l, w) {
 			continue
 		}
-		n := waiting(l.socket(w.slot))
-		if n < shortest || n == shortest && best != nil && w.lastRescue < best.lastRescue {
-			best, shortest = w, n
+		if n := waiting(l.socket(w.slot)); n < limit {
+			able = append(able, candidate{w, n})
 		}
 	}
-	return best
+	slices.SortFunc(able, func(a, b candidate) int {
+		return cmp.Or(cmp.Compare(a.queue, b.queue), cmp.Compare(a.lastRescue, b.lastRescue))
+	})
+	workers := make([]*worker, len(able))
+	for i, c := range able {
+		workers[i] = c.worker
+	}
+	return workers
 }
 
-// canTake tells whether the worker is at hand. One connection at a time: whoever does not answer may be blocked and not known to be.
+// canTake tells whether the worker is at hand: it takes one connection at a time, and whom it owes a sign of life may be blocked.
 func (m *Master) canTake(l *listener, w *worker) bool {
-	return w.conn != nil && !w.blocked && len(w.rescued) == 0 && w.holds(l)
+	return w.conn != nil && !w.blocked && len(w.rescued) == 0 && w.sign == 0 && w.holds(l)
 }
 
 // waiting is the length of a queue; 0 where it cannot be known.
@@ -249,6 +280,7 @@ func (m *Master) give(w *worker, c *rescue) {
 
 // answered is told whether the worker has the connection.
 func (m *Master) answered(w *worker, seq int64, ok bool) {
+	w.heard = time.Now()
 	if seq == w.sign {
 		m.alive(w)
 		return

@@ -5,8 +5,8 @@ import (
 	"github.com/musterd/muster/internal/pulse"
 )
 
-// askSign asks a blocked worker for a sign of life. Nothing else would tell that it is blocked no more, where new connections are led past
-// its slot.
+// askSign asks a worker for a sign of life: one that may be blocked, before it is given a connection; and one that is, because nothing else
+// would tell that it is so no more, where new connections are led past its slot.
 func (m *Master) askSign(w *worker) {
 	if w.conn == nil || w.sign != 0 {
 		return
@@ -19,9 +19,16 @@ func (m *Master) askSign(w *worker) {
 	w.sign = seq
 }
 
-// alive lets the worker have connections again. Whether it takes them is judged anew.
+// alive lets the worker have connections again, of its own and of others. Whether it takes its own is judged anew.
 func (m *Master) alive(w *worker) {
 	w.sign = 0
+	if w.blocked {
+		m.forgive(w)
+	}
+	m.retryRescues()
+}
+
+func (m *Master) forgive(w *worker) {
 	for _, l := range m.listeners {
 		if !l.shared && !l.closed && w.holds(l) && m.rescue.watch != nil {
 			m.rescue.watch.Forgive(pulse.Key{Listener: l.index, Slot: w.slot})

@@ -45,6 +45,7 @@ type worker struct {
 	asking       map[string]nodeipc.Query // answered with a socket that is not acknowledged yet
 	unacked      int                      // server handles that it has not acknowledged
 	rescued      map[int64]*rescue        // connections it was given and has not answered for
+	heard        time.Time                // when it last answered for a connection
 	sign         int64                    // number of the connection that it is to refuse as a sign of life; 0: none
 	lastRescue   uint64                   // the larger, the later it was given a connection
 	status       string                   // what it says of itself
