@@ -1,0 +1,2 @@
+// A program without a server.
+setInterval(() => console.log('tick'), 100);
