@@ -8,11 +8,11 @@ import (
 	"time"
 )
 
-// Duration is a time.Duration that reads and writes as "10s"; a bare number counts milliseconds.
+// Duration is a time.Duration that reads and writes as "10s"; a bare number counts milliseconds, "30d" days.
 // Zero means "not given": it is written as the empty text and cannot be asked for. It is a pflag.Value.
 type Duration time.Duration
 
-const durationHint = "write a number with a unit, as 10s, 500ms or 2m; a bare number counts milliseconds"
+const durationHint = "write a number with a unit, as 10s, 500ms, 2m or 30d; a bare number counts milliseconds"
 
 // ParseDuration reads a positive duration.
 func ParseDuration(text string) (Duration, error) {
@@ -38,9 +38,15 @@ func parseAny(text string) (time.Duration, bool) {
 	if ms, err := strconv.ParseInt(text, 10, 64); err == nil {
 		return time.Duration(ms) * time.Millisecond, ms <= math.MaxInt64/int64(time.Millisecond)
 	}
+	if days, ok := strings.CutSuffix(text, "d"); ok {
+		n, err := strconv.ParseInt(days, 10, 64)
+		return time.Duration(n) * day, err == nil && n >= 0 && n <= math.MaxInt64/int64(day)
+	}
 	d, err := time.ParseDuration(text)
 	return d, err == nil
 }
+
+const day = 24 * time.Hour
 
 // Duration returns d as the standard library's type.
 func (d Duration) Duration() time.Duration { return time.Duration(d) }

@@ -20,7 +20,7 @@ type ListenerVars struct {
 }
 
 // placeholder matches what Expand replaces. A brace before it is part of the match, so that {{port}} can be left alone.
-var placeholder = regexp.MustCompile(`\{?\{(?:(fd|port)(?:\.([A-Za-z0-9._-]+))?|slot)\}`)
+var placeholder = regexp.MustCompile(`\{?\{(?:(fd|port)(?:\.([A-Za-z0-9._-]+))?|slot(?:\+(\d{1,9}))?)\}`)
 
 // HasPlaceholders tells whether Expand would change one of args.
 func HasPlaceholders(args []string) bool { return uses(args, "") }
@@ -39,7 +39,7 @@ func uses(args []string, prefix string) bool {
 	return false
 }
 
-// Expand replaces {fd}, {fd.NAME}, {port}, {port.NAME} and {slot} in args. Any other brace stays, and so does a placeholder in
+// Expand replaces {fd}, {fd.NAME}, {port}, {port.NAME}, {slot} and {slot+N} in args. Any other brace stays, and so does a placeholder in
 // double braces: {{port}}. The error is an *Error, for a listener that the app does not have.
 func Expand(args []string, vars Vars) ([]string, error) {
 	out := make([]string, len(args))
@@ -61,7 +61,7 @@ func expandOne(arg string, vars Vars) (string, error) {
 		if strings.HasPrefix(text, "{{") {
 			continue
 		}
-		value, err := vars.value(text, group(arg, m, 1), group(arg, m, 2))
+		value, err := vars.value(text, group(arg, m, 1), group(arg, m, 2), group(arg, m, 3))
 		if err != nil {
 			return "", err
 		}
@@ -78,10 +78,11 @@ func group(text string, match []int, n int) string {
 	return text[match[2*n]:match[2*n+1]]
 }
 
-// value returns what stands for a placeholder: kind is fd, port or, for the slot, empty.
-func (v Vars) value(text, kind, name string) (string, error) {
+// value returns what stands for a placeholder: kind is fd, port or, for the slot, empty; more is what to add to that.
+func (v Vars) value(text, kind, name, more string) (string, error) {
 	if kind == "" {
-		return strconv.Itoa(v.Slot), nil
+		n, _ := strconv.Atoi(more) // digits, or nothing
+		return strconv.Itoa(v.Slot + n), nil
 	}
 	l, err := v.listener(text, name)
 	switch {

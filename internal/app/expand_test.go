@@ -22,6 +22,7 @@ func TestExpand(t *testing.T) {
 		{"{fd.tcp-80},{fd.web}", "4,3"},
 		{"{port}:{port.tcp-80}", "3000:80"},
 		{"{slot}", "7"},
+		{"{slot+3000} {slot+0} {{slot+1}} {slot-1} {slot+} {slot+9999999999}", "3007 7 {{slot+1}} {slot-1} {slot+} {slot+9999999999}"},
 		{"{fd.sock}{slot}{slot}", "577"},
 		{`{"port":{port},"slot":{slot}}`, `{"port":3000,"slot":7}`},
 		{`{"a":{"b":[1]}}`, `{"a":{"b":[1]}}`},

@@ -50,6 +50,13 @@ func TestPolicyIsChecked(t *testing.T) {
 		{app.Spec{DrainTimeout: -1}, "drain_timeout"},
 		{app.Spec{HangTimeout: -1}, "hang_timeout"},
 		{app.Spec{HealthTimeout: -1}, "health_timeout"},
+		{app.Spec{MaxOldGenerations: -1}, "max_old_generations"},
+		{app.Spec{MaxAge: -1}, "max_age"},
+		{app.Spec{MaxMemory: -1}, "max_memory"},
+		{app.Spec{MaxMemoryHard: -1}, "max_memory_hard"},
+		{app.Spec{MaxMemory: 2, MaxMemoryHard: 2}, "max_memory_hard"},
+		{app.Spec{MaxRequests: -1}, "max_requests"},
+		{app.Spec{Job: true, MaxAge: 1}, "job"},
 		{app.Spec{Health: "no"}, "health"},
 	}
 	for _, test := range tests {

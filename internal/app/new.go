@@ -43,6 +43,12 @@ func New(spec Spec) (App, error) {
 	if a.Signal, err = ParseSignal(a.StopSignal); err != nil {
 		return App{}, err
 	}
+	if err := a.parseProcess(); err != nil {
+		return App{}, err
+	}
+	if err := a.parseSchedules(); err != nil {
+		return App{}, err
+	}
 	if err := a.check(); err != nil {
 		return App{}, err
 	}
@@ -53,12 +59,14 @@ func (s Spec) clone() Spec {
 	s.Command = slices.Clone(s.Command)
 	s.Listen = slices.Clone(s.Listen)
 	s.EnvFile = slices.Clone(s.EnvFile)
-	s.Env = maps.Clone(s.Env)
+	s.EnvDrop = slices.Clone(s.EnvDrop)
+	s.Watch, s.WatchIgnore = slices.Clone(s.Watch), slices.Clone(s.WatchIgnore)
+	s.Env, s.DependsOn = maps.Clone(s.Env), maps.Clone(s.DependsOn)
 	if s.MaxRestarts != nil {
 		n := *s.MaxRestarts
 		s.MaxRestarts = &n
 	}
-	return s
+	return s.cloneProcess().cloneLogs()
 }
 
 func checkCommand(command []string) error {
@@ -74,6 +82,7 @@ func checkCommand(command []string) error {
 }
 
 func (a *App) complete() {
+	a.completeJob()
 	setDefault(&a.Name, nameOf(a.Command))
 	setDefault(&a.Handoff, HandoffAuto)
 	setDefault(&a.HandoffMessage, DefaultHandoffMessage)
@@ -88,6 +97,8 @@ func (a *App) complete() {
 	setDefault(&a.ReloadSettle, DefaultReloadSettle)
 	setDefault(&a.DrainTimeout, a.StopTimeout)
 	setDefault(&a.HealthTimeout, DefaultHealthTimeout)
+	setDefault(&a.CPUAffinity, AffinityAll)
+	a.completeLogs()
 }
 
 func setDefault[T comparable](field *T, value T) {
@@ -100,13 +111,20 @@ func setDefault[T comparable](field *T, value T) {
 func (a *App) check() error {
 	checks := []func() error{
 		func() error { return checkAppName(a.Name) },
+		a.checkDependsOn,
+		a.checkJob,
 		a.checkWorkers,
 		a.checkHandoff,
 		func() error {
 			return oneOf("balance", a.Balance, BalanceAuto, BalanceSlots, BalanceShared, BalanceSticky)
 		},
 		a.checkDurations,
+		a.checkTimes,
+		a.checkWatch,
+		a.checkLogs,
 		a.checkCounts,
+		a.checkRecycling,
+		a.checkProcess,
 		a.checkEnv,
 		func() error { return a.CheckPlaceholders(a.Command) },
 	}
@@ -147,7 +165,7 @@ func (a *App) checkDurations() error {
 	}{
 		{"start_timeout", a.StartTimeout}, {"stop_timeout", a.StopTimeout}, {"min_uptime", a.MinUptime},
 		{"reload_settle", a.ReloadSettle}, {"retire_over", a.RetireOver}, {"drain_timeout", a.DrainTimeout}, {"hang_timeout", a.HangTimeout},
-		{"health_timeout", a.HealthTimeout},
+		{"health_timeout", a.HealthTimeout}, {"max_age", a.MaxAge},
 	}
 	for _, f := range fields {
 		if f.value < 0 {
@@ -164,6 +182,9 @@ func (a *App) checkCounts() error {
 	if a.MaxStarting < 0 {
 		return invalid("max_starting", "", "must not be negative", "leave it out for as many as there are CPUs")
 	}
+	if a.MaxOldGenerations < 0 {
+		return invalid("max_old_generations", strconv.Itoa(a.MaxOldGenerations), "must not be negative", "leave it out for 3")
+	}
 	if a.Surge < 0 || a.Surge > MaxWorkers {
 		return invalid("surge", strconv.Itoa(a.Surge), "is not a number of workers", "write how many more than wanted may run during a reload; 1 is the default")
 	}
@@ -171,6 +192,26 @@ func (a *App) checkCounts() error {
 		return invalid("spares", strconv.Itoa(a.Spares), "is not a number of workers", "write how many booted workers shall wait for a slot; none is the default")
 	}
 	return nil
+}
+
+func (a *App) checkRecycling() error {
+	switch {
+	case a.MaxMemory < 0:
+		return invalid("max_memory", a.MaxMemory.String(), "must be more than zero", sizeHint)
+	case a.MaxMemoryHard < 0:
+		return invalid("max_memory_hard", a.MaxMemoryHard.String(), "must be more than zero", sizeHint)
+	case a.MaxMemoryHard > 0 && a.MaxMemoryHard <= a.MaxMemory:
+		return invalid("max_memory_hard", a.MaxMemoryHard.String(), "must be more than max_memory, "+a.MaxMemory.String(),
+			"at max_memory a worker waits for its turn to be replaced; the hard limit is for one that cannot wait")
+	case a.MaxRequests < 0:
+		return invalid("max_requests", strconv.Itoa(a.MaxRequests), "must not be negative", "leave it out for no limit")
+	}
+	return nil
+}
+
+// recycles tells whether workers are replaced by fresh ones although nothing is wrong.
+func (a *App) recycles() bool {
+	return a.MaxAge > 0 || a.MaxMemory > 0 || a.MaxMemoryHard > 0 || a.MaxRequests > 0
 }
 
 func (a *App) checkEnv() error {
@@ -182,14 +223,20 @@ func (a *App) checkEnv() error {
 			return invalid("env", name, "its value holds a NUL", "")
 		}
 	}
+	for _, pattern := range a.EnvDrop {
+		if _, err := path.Match(pattern, ""); err != nil || pattern == "" {
+			return invalid("env_drop", pattern, "is not a pattern", "write a name as AWS_PROFILE, a pattern as AWS_*, or * for all")
+		}
+	}
 	if strings.ContainsAny(a.InstanceVar, "=\x00") {
 		return invalid("instance_var", a.InstanceVar, "is not the name of a variable", "")
 	}
 	return nil
 }
 
-// In returns the app with the relative paths of its Unix sockets taken from the absolute directory dir.
+// In returns the app with the relative paths of its Unix sockets and log files taken from the absolute directory dir.
 func (a App) In(dir string) (App, error) {
+	a.Spec = a.logsIn(dir)
 	a.Listeners = slices.Clone(a.Listeners)
 	for i := range a.Listeners {
 		l := &a.Listeners[i]

@@ -2,6 +2,9 @@ package app
 
 import "strconv"
 
+// Overlaps tells whether the two cannot both be bound, as listeners of two apps.
+func (l Listener) Overlaps(m Listener) bool { return l.overlaps(m) }
+
 // overlaps tells whether the two cannot both be bound. The kernel picks another port for each 0, so these never meet.
 func (l Listener) overlaps(m Listener) bool {
 	if l.Network == "unix" || m.Network == "unix" {
