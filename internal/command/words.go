@@ -10,6 +10,8 @@ type line struct {
 	words   []word
 	literal bool // the words are what the program would get: no expansion, no redirection
 	simple  bool // one command, without operators or reserved words
+	open    bool // a quote is not closed, or nothing follows the last backslash
+	special byte // the first byte that makes it not literal
 }
 
 type word struct {
@@ -64,7 +66,9 @@ func (s *scanner) step() {
 	case c == '#' && s.begin < 0:
 		s.at = len(s.text)
 	default:
-		s.out.literal = s.out.literal && !s.isSpecial(c)
+		if s.isSpecial(c) {
+			s.expands(c)
+		}
 		s.out.simple = s.out.simple && !strings.HasPrefix(s.text[s.at:], "<<")
 		s.add(c)
 	}
@@ -83,6 +87,13 @@ func (s *scanner) isSpecial(c byte) bool {
 	return strings.IndexByte("$`*?[<>", c) >= 0 || c == '~' && s.begin < 0
 }
 
+// expands takes down that c means more to a shell than itself.
+func (s *scanner) expands(c byte) {
+	if s.out.literal {
+		s.out.literal, s.out.special = false, c
+	}
+}
+
 func (s *scanner) add(c byte) {
 	s.start()
 	s.current.WriteByte(c)
@@ -99,7 +110,7 @@ func (s *scanner) single() {
 	s.startQuote()
 	end := strings.IndexByte(s.text[s.at+1:], '\'')
 	if end < 0 {
-		s.out.simple = false
+		s.out.simple, s.out.open = false, true
 		return
 	}
 	s.current.WriteString(s.text[s.at+1 : s.at+1+end])
@@ -117,11 +128,13 @@ func (s *scanner) double() {
 			s.at++
 			s.current.WriteByte(s.text[s.at])
 		default:
-			s.out.literal = s.out.literal && c != '$' && c != '`'
+			if c == '$' || c == '`' {
+				s.expands(c)
+			}
 			s.current.WriteByte(c)
 		}
 	}
-	s.out.simple = false
+	s.out.simple, s.out.open = false, true
 }
 
 func (s *scanner) startQuote() {
@@ -135,7 +148,7 @@ func (s *scanner) startQuote() {
 func (s *scanner) escape() {
 	s.startQuote()
 	if s.at++; s.at == len(s.text) {
-		s.out.simple = false
+		s.out.simple, s.out.open = false, true
 		return
 	}
 	s.current.WriteByte(s.text[s.at])
