@@ -34,13 +34,13 @@ func NewHandler(w io.Writer, o Options) slog.Handler {
 		return slog.NewJSONHandler(w, &slog.HandlerOptions{Level: level, ReplaceAttr: jsonTime})
 	}
 	colored := o.colored(w, os.Getenv)
-	return &textHandler{level: level, style: newStyle(colored, o.width()), out: &lockedWriter{w: w}}
+	return &textHandler{level: level, style: newStyle(colored, o), stamps: o.Timestamps, journal: o.Journal, out: &lockedWriter{w: w}}
 }
 
 // jsonTime writes the time of a record in the form that workers' lines have.
 func jsonTime(groups []string, a slog.Attr) slog.Attr {
 	if len(groups) == 0 && a.Key == slog.TimeKey && a.Value.Kind() == slog.KindTime {
-		a.Value = slog.StringValue(a.Value.Time().Format(timeForm))
+		a.Value = slog.StringValue(a.Value.Time().Format(TimeForm))
 	}
 	return a
 }
@@ -59,11 +59,13 @@ func (l *lockedWriter) Write(p []byte) (int, error) {
 
 // textHandler writes records for humans.
 type textHandler struct {
-	level  slog.Leveler
-	style  style
-	out    *lockedWriter
-	attrs  string // those of WithAttrs, written out
-	groups string // open groups, as "a.b."
+	level   slog.Leveler
+	style   style
+	stamps  bool
+	journal bool
+	out     *lockedWriter
+	attrs   string // those of WithAttrs, written out
+	groups  string // open groups, as "a.b."
 }
 
 func (h *textHandler) Enabled(_ context.Context, level slog.Level) bool {
@@ -71,7 +73,7 @@ func (h *textHandler) Enabled(_ context.Context, level slog.Level) bool {
 }
 
 func (h *textHandler) Handle(_ context.Context, r slog.Record) error {
-	b := append([]byte(nil), h.style.label...)
+	b := h.begin(nil, r)
 	b = append(b, h.style.level(r.Level)...)
 	b = append(b, inLine(r.Message)...)
 	b = append(b, h.attrs...)
@@ -81,6 +83,17 @@ func (h *textHandler) Handle(_ context.Context, r slog.Record) error {
 	})
 	_, err := h.out.Write(append(b, '\n'))
 	return err
+}
+
+func (h *textHandler) begin(b []byte, r slog.Record) []byte {
+	if h.journal {
+		b = append(b, '<', priorityOf(r.Level), '>')
+	}
+	if h.stamps {
+		b = r.Time.AppendFormat(b, TimeForm)
+		b = append(b, ' ')
+	}
+	return append(b, h.style.label...)
 }
 
 func (h *textHandler) WithAttrs(attrs []slog.Attr) slog.Handler {

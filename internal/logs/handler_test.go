@@ -88,7 +88,7 @@ func TestJSONHandler(t *testing.T) {
 	if err := json.Unmarshal(bytes.Replace(b.Bytes(), []byte(`"time":"kept"`), []byte(`"other":0`), 1), &got); err != nil {
 		t.Fatalf("%s: %v", b.Bytes(), err)
 	}
-	if _, err := time.Parse(timeForm, got.Time); err != nil || len(got.Time) < len("2026-07-01T00:00:00.000000Z") {
+	if _, err := time.Parse(TimeForm, got.Time); err != nil || len(got.Time) < len("2026-07-01T00:00:00.000000Z") {
 		t.Errorf("time %q: %v", got.Time, err)
 	}
 	if got.Level != "INFO" || got.Msg != "worker exited" || got.Slot != 1 {

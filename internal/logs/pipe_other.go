@@ -4,7 +4,6 @@ package logs
 
 import (
 	"fmt"
-	"os"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -13,7 +12,7 @@ import (
 // Pipe makes the pipe for one stream of a worker. The read end is for Pump, which closes it. The write end is a bare file
 // descriptor for the program: blocking, as programs expect, and close-on-exec; the caller closes its copy once the worker has been
 // started.
-func Pipe() (r *os.File, w int, err error) {
+func Pipe() (r *Reader, w int, err error) {
 	var fds [2]int
 	syscall.ForkLock.RLock() // no fork may see the ends before they close on exec
 	err = unix.Pipe(fds[:])
@@ -30,5 +29,13 @@ func Pipe() (r *os.File, w int, err error) {
 		_ = unix.Close(fds[1])
 		return nil, -1, fmt.Errorf("make log pipe: %w", err)
 	}
-	return os.NewFile(uintptr(fds[0]), "log pipe"), fds[1], nil
+	return NewReader(fds[0]), fds[1], nil
 }
+
+// pipeRoom is how much fits into a pipe.
+func pipeRoom(syscall.RawConn) int { return 16 << 10 }
+
+// maxPipe is what a pipe grows to.
+const maxPipe = 0
+
+func growPipe(conn syscall.RawConn, _ int) int { return pipeRoom(conn) }

@@ -20,6 +20,16 @@ import (
 
 func newPipe(t testing.TB) (r, w *os.File) {
 	t.Helper()
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { r.Close(); w.Close() })
+	return r, w
+}
+
+func newStream(t testing.TB) (r *Reader, w *os.File) {
+	t.Helper()
 	r, fd, err := Pipe()
 	if err != nil {
 		t.Fatal(err)
@@ -30,18 +40,11 @@ func newPipe(t testing.TB) (r, w *os.File) {
 }
 
 // startPump pumps r until the end of the test; wait gives what Pump returned.
-func startPump(t testing.TB, r *os.File, src Source, sink *Sink, tail *Ring) (wait func() error) {
+func startPump(t testing.TB, r *Reader, src Source, sink *Sink, tail *Ring) (wait func() error) {
 	t.Helper()
 	result := make(chan error, 1)
 	go func() { result <- Pump(r, src, sink, tail) }() // ends at EOF or when the test's clean-up closes r
 	return sync.OnceValue(func() error { return <-result })
-}
-
-func mustWrite(t testing.TB, w io.Writer, s string) {
-	t.Helper()
-	if _, err := io.WriteString(w, s); err != nil {
-		t.Fatal(err)
-	}
 }
 
 // writes passes what is written to it on.
@@ -54,7 +57,7 @@ func (w writes) Write(p []byte) (int, error) {
 
 func TestPump(t *testing.T) {
 	t.Parallel()
-	r, w := newPipe(t)
+	r, w := newStream(t)
 	var b bytes.Buffer
 	ring := NewRing(2, 100)
 	wait := startPump(t, r, api0, NewSink(&b, Options{}), ring)
@@ -77,7 +80,7 @@ func TestPump(t *testing.T) {
 
 func TestPumpJSON(t *testing.T) {
 	t.Parallel()
-	r, w := newPipe(t)
+	r, w := newStream(t)
 	var b bytes.Buffer
 	wait := startPump(t, r, api0, NewSink(&b, Options{Format: FormatJSON}), nil)
 	mustWrite(t, w, "a\xff\n"+strings.Repeat("x", MaxLine)+"y\n")
@@ -105,7 +108,7 @@ func TestPumpJSON(t *testing.T) {
 // TestPumpIsPrompt gets each line while the pipe stays open, also when there is a second holder of the write end.
 func TestPumpIsPrompt(t *testing.T) {
 	t.Parallel()
-	r, w := newPipe(t)
+	r, w := newStream(t)
 	fd, err := unix.FcntlInt(w.Fd(), unix.F_DUPFD_CLOEXEC, 0)
 	if err != nil {
 		t.Fatal(err)
@@ -131,7 +134,7 @@ func TestPumpIsPrompt(t *testing.T) {
 
 func TestPumpClosedEarly(t *testing.T) {
 	t.Parallel()
-	r, w := newPipe(t)
+	r, w := newStream(t)
 	out := make(writes)
 	wait := startPump(t, r, api0, NewSink(out, Options{}), nil)
 	mustWrite(t, w, "a\nunfinished")
@@ -150,7 +153,7 @@ func TestPumpAnyChunks(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		stream := genStream(rt)
 		chunks := genChunks(rt, stream)
-		r, w := newPipe(t)
+		r, w := newStream(t)
 		var b bytes.Buffer
 		wait := startPump(t, r, api0, NewSink(&b, Options{}), nil)
 		for _, chunk := range chunks {
@@ -180,7 +183,7 @@ func TestPumpsDoNotInterleave(t *testing.T) {
 	var all sync.WaitGroup
 	for slot := range workers {
 		for _, stream := range []string{Stdout, Stderr} {
-			r, w := newPipe(t)
+			r, w := newStream(t)
 			wait := startPump(t, r, Source{App: "a", Slot: slot, Stream: stream}, sink, nil)
 			all.Go(func() { writeNumbered(w, stream, lines) })
 			all.Go(func() { _ = wait() })
@@ -251,7 +254,7 @@ func TestReaderGone(t *testing.T) {
 	outR.Close()
 	var errs []error
 	sink := NewSink(outW, Options{OnError: func(err error) { errs = append(errs, err) }})
-	r, w := newPipe(t)
+	r, w := newStream(t)
 	ring := NewRing(1, 100)
 	wait := startPump(t, r, api0, sink, ring)
 	for range 1000 {
@@ -324,7 +327,7 @@ func TestReportToTheSink(t *testing.T) {
 func TestSinkBlocks(t *testing.T) {
 	t.Parallel()
 	g := newGate()
-	r, w := newPipe(t)
+	r, w := newStream(t)
 	ring := NewRing(0, 0)
 	wait := startPump(t, r, api0, NewSink(g, Options{}), ring)
 	mustWrite(t, w, "x\n")
@@ -410,7 +413,7 @@ func (c *count) Write(p []byte) (int, error) {
 func TestWorkerFlatOut(t *testing.T) {
 	t.Parallel()
 	const lines = 50_000
-	r, w := newPipe(t)
+	r, w := newStream(t)
 	var c count
 	wait := startPump(t, r, api0, NewSink(&c, Options{Format: FormatJSON}), NewRing(0, 0))
 	cmd := startWorker(t, w, lines)
@@ -433,21 +436,27 @@ func BenchmarkWorker(b *testing.B) {
 	}
 	defer null.Close()
 	b.Run("copy", func(b *testing.B) {
-		benchWorker(b, func(r *os.File) error { return copyPlainly(null, r) })
+		benchWorker(b, func(r *Reader) error { return copyPlainly(null, r) })
 	})
 	for _, format := range []Format{FormatText, FormatJSON} {
 		b.Run(string(format), func(b *testing.B) {
 			sink := NewSink(null, Options{Format: format})
-			benchWorker(b, func(r *os.File) error { return Pump(r, api0, sink, NewRing(0, 0)) })
+			benchWorker(b, func(r *Reader) error { return Pump(r, api0, sink, NewRing(0, 0)) })
 		})
 	}
 }
 
-func copyPlainly(w io.Writer, r *os.File) error {
+func copyPlainly(w io.Writer, r *Reader) error {
 	defer r.Close()
+	fd, err := r.duplicate()
+	if err != nil {
+		return err
+	}
+	in := os.NewFile(uintptr(fd), "stream")
+	defer in.Close()
 	buf := make([]byte, chunkSize)
 	for {
-		n, err := r.Read(buf)
+		n, err := in.Read(buf)
 		if errors.Is(err, io.EOF) {
 			return nil
 		}
@@ -460,12 +469,12 @@ func copyPlainly(w io.Writer, r *os.File) error {
 	}
 }
 
-func benchWorker(b *testing.B, read func(*os.File) error) {
+func benchWorker(b *testing.B, read func(*Reader) error) {
 	b.SetBytes(200)
 	b.ReportAllocs()
 	before := cpuTime(b)
 	defer func() { b.ReportMetric(float64(cpuTime(b)-before)/float64(b.N), "reader-cpu-ns/op") }()
-	r, w := newPipe(b)
+	r, w := newStream(b)
 	cmd := startWorker(b, w, b.N)
 	if err := read(r); err != nil {
 		b.Error(err)

@@ -1,6 +1,10 @@
 package logs
 
-import "sync"
+import (
+	"bytes"
+	"slices"
+	"sync"
+)
 
 // Defaults of NewRing.
 const (
@@ -13,6 +17,7 @@ type Ring struct {
 	maxLines, maxBytes int
 
 	mu    sync.Mutex
+	title []byte // the line that begins the last crash of a Go program, once the lines behind it have pushed it out
 	text  []byte // the kept lines end to end, after off bytes of dropped ones
 	off   int
 	sizes []int // of the kept lines, after head dropped ones
@@ -31,14 +36,18 @@ func NewRing(lines, bytes int) *Ring {
 	return &Ring{maxLines: lines, maxBytes: bytes}
 }
 
-// Lines returns the kept lines without their newlines, oldest first. A line longer than the ring is cut at its end.
+// Lines returns the kept lines without their newlines, oldest first. A line longer than the ring is cut at its end. A Go program that crashes
+// says why first, and then the stacks of all goroutines, which may be thousands of lines: the line that says why is kept beside the last ones.
 func (r *Ring) Lines() []string {
 	if r == nil {
 		return nil
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	lines := make([]string, 0, len(r.sizes)-r.head)
+	lines := make([]string, 0, len(r.sizes)-r.head+1)
+	if r.title != nil {
+		lines = append(lines, string(r.title))
+	}
 	at := r.off
 	for _, size := range r.sizes[r.head:] {
 		lines = append(lines, string(r.text[at:at+size]))
@@ -62,13 +71,37 @@ func (r *Ring) add(line []byte) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	line = line[:min(len(line), r.maxBytes)]
+	if isTitle(line) {
+		r.title = nil // an older one
+	}
 	for r.full(len(line)) {
+		if first := r.text[r.off : r.off+r.sizes[r.head]]; isTitle(first) {
+			r.title = append([]byte(nil), first...)
+		}
 		r.off += r.sizes[r.head]
 		r.head++
 	}
 	r.compact()
 	r.text = append(r.text, line...)
 	r.sizes = append(r.sizes, len(line))
+}
+
+// Last returns the last n lines, and before them the one that says why a Go program crashed, if that is among those left out.
+func Last(lines []string, n int) []string {
+	cut := max(0, len(lines)-n)
+	for i := cut - 1; i >= 0; i-- {
+		if isTitle([]byte(lines[i])) {
+			return append([]string{lines[i]}, lines[cut:]...)
+		}
+	}
+	return lines[cut:]
+}
+
+// titles are how the Go runtime, and a worker on the SDK, begin their last words.
+var titles = [][]byte{[]byte("panic: "), []byte("fatal error: "), []byte("muster: worker is dying: ")}
+
+func isTitle(line []byte) bool {
+	return slices.ContainsFunc(titles, func(title []byte) bool { return bytes.HasPrefix(line, title) })
 }
 
 func (r *Ring) full(more int) bool {

@@ -92,3 +92,30 @@ func TestRingConcurrently(t *testing.T) {
 	}
 	wg.Wait()
 }
+
+func TestRingKeepsWhyAGoProgramCrashed(t *testing.T) {
+	t.Parallel()
+	r := NewRing(3, 0)
+	r.Refill([]string{"fatal error: all goroutines are asleep", "a", "b", "c", "panic: oops", "goroutine 1 [running]:", "main.main()", "main.go:7", "exit status 2"})
+	if diff := cmp.Diff([]string{"panic: oops", "main.main()", "main.go:7", "exit status 2"}, r.Lines()); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestLastKeepsWhyAGoProgramCrashed(t *testing.T) {
+	t.Parallel()
+	tests := []struct{ lines, want string }{
+		{"a b c", "b c"},
+		{"a", "a"},
+		{"fatal error: x|panic: y|a|b|c", "panic: y|b|c"},
+		{"a|panic: y|b", "panic: y|b"},
+	}
+	for _, tt := range tests {
+		split := func(s string) []string {
+			return strings.FieldsFunc(s, func(r rune) bool { return r == '|' || r == ' ' && !strings.Contains(s, "|") })
+		}
+		if diff := cmp.Diff(split(tt.want), Last(split(tt.lines), 2)); diff != "" {
+			t.Errorf("%s: %s", tt.lines, diff)
+		}
+	}
+}

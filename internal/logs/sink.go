@@ -15,11 +15,10 @@ import (
 // go on, so no worker is killed or blocked because nobody reads. After EPIPE the sink writes no more. Go ends the process on EPIPE
 // from fd 1 or 2 unless the program takes SIGPIPE by signal.Notify; whoever writes a sink to those must do so.
 type Sink struct {
-	format  Format
+	options Options
 	color   bool
-	width   int
-	onError func(error)
 	now     func() time.Time
+	history *History // of the workers' lines; nil: none
 
 	mu      sync.Mutex
 	w       io.Writer // not closed by the sink
@@ -29,17 +28,14 @@ type Sink struct {
 
 // NewSink returns a sink that writes to w, in pieces of whole lines. The caller closes w when nobody writes to the sink any more.
 func NewSink(w io.Writer, o Options) *Sink {
-	return &Sink{
-		format: o.Format, color: o.colored(w, os.Getenv), width: o.width(), onError: o.OnError,
-		now: time.Now, w: w,
-	}
+	return &Sink{options: o, color: o.colored(w, os.Getenv), now: time.Now, w: w}
 }
 
 // Write passes p, which must be whole lines, to the writer at once. It is how a handler shares the stream with the workers.
 func (s *Sink) Write(p []byte) (int, error) {
 	n, report, err := s.write(p)
-	if report && s.onError != nil {
-		s.onError(err)
+	if report && s.options.OnError != nil {
+		s.options.OnError(err)
 	}
 	return n, err
 }
@@ -60,4 +56,4 @@ func (s *Sink) write(p []byte) (n int, report bool, err error) {
 	return n, report, err
 }
 
-func (s *Sink) encoder(src Source) encoder { return newEncoder(src, s.format, s.width, s.color) }
+func (s *Sink) encoder(src Source) encoder { return newEncoder(src, s.options, s.color) }

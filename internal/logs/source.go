@@ -8,6 +8,23 @@ const (
 	Stderr = "stderr"
 )
 
+// Streams are short in files.
+const (
+	shortOut = "out"
+	shortErr = "err"
+)
+
+// LongStream is the name of the stream that is called short in files.
+func LongStream(short string) (string, bool) {
+	switch short {
+	case shortOut:
+		return Stdout, true
+	case shortErr:
+		return Stderr, true
+	}
+	return "", false
+}
+
 // Source tells whose lines a pump carries.
 type Source struct {
 	App    string

@@ -15,9 +15,15 @@ type style struct {
 	off                   string
 }
 
-func newStyle(colored bool, width int) style {
+// MasterLabel is the label of the master's own lines in a file.
+const MasterLabel = "muster"
+
+func newStyle(colored bool, o Options) style {
 	const label = "muster:"
-	pad := strings.Repeat(" ", width+len(" | ")-len(label))
+	if o.Details {
+		return style{label: MasterLabel + " - - | "}
+	}
+	pad := strings.Repeat(" ", o.width()+len(" | ")-len(label))
 	if !colored {
 		return style{label: label + pad}
 	}
