@@ -16,7 +16,7 @@ func (s *State) NextDeadline() (time.Time, bool) {
 }
 
 func (w *Worker) deadlines() []time.Time {
-	ends := []time.Time{w.StartBy, w.StableAt, w.DrainAt, w.HungAt, w.BeatBy}
+	ends := []time.Time{w.StartBy, w.StableAt, w.DrainAt, w.HungAt, w.BeatBy, w.EndBy, w.RecycleAt}
 	if w.Spawned { // a process that does not exist yet cannot be ended
 		ends = append(ends, w.TermAt, w.KillAt)
 	}

@@ -12,6 +12,8 @@ type (
 	Scale struct{ Want int }
 	// Reload asks that every slot be served by a generation that is newer than all before.
 	Reload struct{ Op uint64 }
+	// Fire asks for a run of a job. NewsRunEnded or NewsRunSkipped answers it.
+	Fire struct{ Run uint64 }
 	// Stop ends the app: workers drain, and are killed at the stop timeout, or at once.
 	Stop struct{ Now bool }
 	// Spawned says that the worker's process runs.
@@ -48,16 +50,25 @@ type (
 		Worker WorkerID
 		Why    string
 	}
+	// Work says how much each worker has to do, in a measure of the teller's: who has the most is replaced first where a reload takes its time.
+	Work struct{ Of map[WorkerID]int64 }
+	// Ailing says why a worker that starts has not passed its health check so far. It is told if the worker is never ready.
+	Ailing struct {
+		Worker WorkerID
+		Why    string
+	}
 	// Exited says that the worker's process is gone.
 	Exited struct {
 		Worker WorkerID
 		Why    string // as "exit status 1"
+		OK     bool   // that means success; it counts for a job
 	}
 )
 
 func (Tick) event()        {}
 func (Scale) event()       {}
 func (Reload) event()      {}
+func (Fire) event()        {}
 func (Stop) event()        {}
 func (Spawned) event()     {}
 func (SpawnFailed) event() {}
@@ -68,6 +79,8 @@ func (Beat) event()        {}
 func (Extend) event()      {}
 func (Recycle) event()     {}
 func (Unhealthy) event()   {}
+func (Ailing) event()      {}
+func (Work) event()        {}
 func (Exited) event()      {}
 
 // Effect is something to do. The concrete types are below; all but the last three are about a worker that has not exited.
@@ -99,13 +112,17 @@ type (
 	CloseSlot struct{ Slot int }
 	// Announce is news for the log, the API and whoever waits.
 	Announce struct {
-		News   News
-		Worker WorkerID
-		Slot   int
-		Op     uint64
-		Reason Reason        // of an exit
-		After  time.Duration // delay of the next try
-		Why    string
+		News    News
+		Worker  WorkerID
+		Slot    int
+		Op      uint64
+		Reason  Reason        // of an exit
+		After   time.Duration // delay of the next try
+		Why     string
+		Run     uint64  // of a job
+		Outcome Outcome // of that run
+		// Recycled is why a worker that exited had been recycled.
+		Recycled string
 	}
 )
 
@@ -140,5 +157,9 @@ const (
 	NewsCommitted    News = "committed"     // the reload's canary has proved itself
 	NewsReloaded     News = "reloaded"      // every slot serves the new generation
 	NewsReloadFailed News = "reload failed" // the last good generation stays, or comes back
+	NewsRunBegan     News = "run began"     // of a job; its worker is started
+	NewsRunEnded     News = "run ended"     // its outcome is told
+	NewsRunSkipped   News = "run skipped"   // there will be none
+	NewsCompleted    News = "completed"     // the only run of the job has ended, and with it the app
 	NewsRecycling    News = "recycling"     // the worker is being replaced for its age, memory or requests
 )

@@ -36,7 +36,7 @@ func TestEveryEventInEveryPhase(t *testing.T) {
 	t.Parallel()
 	events := []string{
 		"spawned W", "unspawnable W no such file", "ready W", "dying W", "blocked W", "unblocked W", "beat W", "extend W 60s",
-		"recycle W too old", "unhealthy W status 500", "exited W exit status 1", "scale 0", "reload", "stop", "stop now",
+		"recycle W too old", "unhealthy W status 500", "ailing W status 500", "exited W exit status 1", "scale 0", "reload", "stop", "stop now",
 	}
 	var table strings.Builder
 	for _, phase := range []Phase{Starting, Waiting, Serving, Draining, Killing} {

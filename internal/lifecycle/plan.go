@@ -14,10 +14,16 @@ func (s *step) plan() {
 		s.ended(NewsStopped)
 		return
 	}
+	if s.Policy.Job != nil {
+		s.planJob()
+		return
+	}
 	s.grantRecycling()
+	s.busiestFirst()
 	for slot := range s.Slots {
 		s.settle(slot)
 	}
+	s.boundOld()
 	s.settleSpares()
 	s.fill()
 	s.finish()
@@ -44,17 +50,24 @@ func (s *step) enforce() {
 	for i := range s.Workers {
 		w := &s.Workers[i]
 		if due(w.StartBy, s.now) {
-			s.emit(Announce{News: NewsNotReady, Worker: w.ID, Slot: w.Slot, After: s.Policy.StartTimeout})
+			s.emit(Announce{News: NewsNotReady, Worker: w.ID, Slot: w.Slot, After: s.Policy.StartTimeout, Why: w.Ails})
 			s.leave(w, ReasonTimedOut)
-			s.generationFailed(w, "not ready within "+s.Policy.StartTimeout.String())
+			s.generationFailed(w, s.notReady(w))
 		}
 		if due(w.StableAt, s.now) && w.Phase == Serving && w.Slot < len(s.Slots) {
 			s.stable(w)
+		}
+		if due(w.RecycleAt, s.now) {
+			w.RecycleAt = time.Time{}
+			s.recycle(w, s.agedText(w), false)
 		}
 		if due(w.HungAt, s.now) || due(w.BeatBy, s.now) {
 			s.emit(Announce{News: NewsHung, Worker: w.ID, Slot: w.Slot, After: s.Policy.HangTimeout})
 			s.leave(w, ReasonHung)
 			w.KillAt, w.TermAt = earliest(w.KillAt, s.now.Add(hungGrace)), time.Time{}
+		}
+		if due(w.EndBy, s.now) {
+			s.leave(w, ReasonOverdue)
 		}
 		s.enforceEnd(w)
 	}
@@ -107,7 +120,7 @@ func (s *step) settle(slot int) {
 		case w.DrainAt.IsZero():
 			s.retire(w)
 		case due(w.DrainAt, s.now):
-			s.leave(w, ReasonSuperseded)
+			s.leave(w, w.replacedFor(heir))
 		}
 	}
 }
@@ -147,7 +160,7 @@ func (s *step) retire(w *Worker) {
 		w.DrainAt = at
 		return
 	}
-	s.leave(w, ReasonSuperseded)
+	s.leave(w, w.replacedFor(s.ServingIn(w.Slot)))
 }
 
 func (s *step) settleSpares() {
@@ -164,6 +177,8 @@ type need struct {
 	slot    int
 	gen     Generation
 	replace bool // somebody serves there meanwhile
+	urgent  bool // but must not much longer
+	work    int64
 	since   time.Time
 }
 
@@ -171,18 +186,15 @@ type need struct {
 func (s *step) fill() {
 	needs := s.needs()
 	slices.SortStableFunc(needs, func(a, b need) int {
-		if a.replace != b.replace {
-			if b.replace {
-				return -1
-			}
-			return 1
+		if a.rank() != b.rank() {
+			return cmp.Compare(a.rank(), b.rank())
 		}
-		return cmp.Or(a.since.Compare(b.since), cmp.Compare(a.slot, b.slot))
+		return cmp.Or(cmp.Compare(b.work, a.work), a.since.Compare(b.since), cmp.Compare(a.slot, b.slot))
 	})
 	surge := s.surging()
 	for _, n := range needs {
 		switch {
-		case n.replace && surge >= s.Policy.Surge && s.Want > 0:
+		case n.replace && surge >= s.room(n) && s.Want > 0:
 		case !n.replace && s.promote(n):
 		case s.starting() >= s.Policy.MaxStarting:
 		default:
@@ -199,11 +211,17 @@ func (s *step) needs() []need {
 	var needs []need
 	for slot := range min(s.Want, len(s.Slots)) {
 		ws, gen := s.occupants(slot), s.target(slot)
-		if s.satisfied(ws, gen) || !s.mayspawn(slot) {
+		if !s.mayspawn(slot) {
 			continue
 		}
+		if s.satisfied(ws, gen) {
+			if !s.bereft(slot, ws) {
+				continue
+			}
+			gen = s.Gen
+		}
 		serving := slices.ContainsFunc(ws, func(w *Worker) bool { return w.Phase == Serving })
-		needs = append(needs, need{slot: slot, gen: gen, replace: serving, since: s.Slots[slot].NextSpawn})
+		needs = append(needs, need{slot: slot, gen: gen, replace: serving, urgent: urges(ws), work: s.workOf(ws), since: s.Slots[slot].NextSpawn})
 	}
 	return needs
 }
@@ -212,7 +230,7 @@ func (s *step) needs() []need {
 func (s *step) satisfied(ws []*Worker, gen Generation) bool {
 	for _, w := range slices.Backward(ws) {
 		if w.Gen == gen {
-			return w.ID != s.Recycled && !w.Urgent
+			return (w.ID != s.Recycled || s.Rollout != nil) && !w.Urgent
 		}
 	}
 	return false
@@ -233,10 +251,11 @@ func (s *step) surging() int {
 	return extra
 }
 
+// starting counts the boots under way, without that of a canary: one that hangs would keep every slot that has lost its worker waiting.
 func (s *step) starting() int {
 	n := 0
 	for i := range s.Workers {
-		if w := &s.Workers[i]; w.Phase == Starting && !w.Promoted {
+		if w := &s.Workers[i]; w.Phase == Starting && !w.Promoted && !s.isCanary(w) {
 			n++
 		}
 	}
@@ -244,7 +263,7 @@ func (s *step) starting() int {
 }
 
 func (s *step) spawn(slot int, gen Generation) {
-	w := Worker{ID: s.NextID, Slot: slot, Gen: gen, Phase: Starting}
+	w := Worker{ID: s.NextID, Slot: slot, Gen: gen, Phase: Starting, Spread: s.spread()}
 	s.NextID++
 	s.Workers = append(s.Workers, w)
 	s.emit(Spawn{Worker: w.ID, Slot: slot, Gen: gen})
@@ -269,21 +288,6 @@ func (s *step) fillSpares() {
 	}
 	for n := len(s.occupants(NoSlot)); n < s.Policy.Spares && s.starting() < s.Policy.MaxStarting; n++ {
 		s.spawn(NoSlot, s.target(NoSlot))
-	}
-}
-
-// grantRecycling gives the one token to the oldest worker that asked, while no reload runs.
-func (s *step) grantRecycling() {
-	if s.Recycled != 0 || s.Rollout != nil {
-		return
-	}
-	for i := range s.Workers {
-		w := &s.Workers[i]
-		if w.RecycleAs != "" && w.Phase == Serving && w.DrainAt.IsZero() {
-			s.Recycled = w.ID
-			s.emit(Announce{News: NewsRecycling, Worker: w.ID, Slot: w.Slot, Why: w.RecycleAs})
-			return
-		}
 	}
 }
 

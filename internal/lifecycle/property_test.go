@@ -34,13 +34,15 @@ type fake struct {
 
 func newWorld(t *rapid.T) *world {
 	p := Policy{
-		MaxStarting: rapid.IntRange(1, 4).Draw(t, "max starting"),
-		Surge:       rapid.IntRange(1, 3).Draw(t, "surge"),
-		Spares:      rapid.IntRange(0, 2).Draw(t, "spares"),
-		GiveUpAfter: rapid.SampledFrom([]int{0, 0, 3}).Draw(t, "give up after"),
-		Settle:      rapid.SampledFrom([]time.Duration{0, time.Second}).Draw(t, "settle"),
-		RetireOver:  rapid.SampledFrom([]time.Duration{0, 20 * time.Second}).Draw(t, "retire over"),
-		HangTimeout: rapid.SampledFrom([]time.Duration{0, 5 * time.Second}).Draw(t, "hang timeout"),
+		MaxStarting:    rapid.IntRange(1, 4).Draw(t, "max starting"),
+		Surge:          rapid.IntRange(1, 3).Draw(t, "surge"),
+		Spares:         rapid.IntRange(0, 2).Draw(t, "spares"),
+		GiveUpAfter:    rapid.SampledFrom([]int{0, 0, 3}).Draw(t, "give up after"),
+		Settle:         rapid.SampledFrom([]time.Duration{0, time.Second}).Draw(t, "settle"),
+		OldGenerations: rapid.IntRange(1, 2).Draw(t, "old generations"),
+		RetireOver:     rapid.SampledFrom([]time.Duration{0, 20 * time.Second}).Draw(t, "retire over"),
+		MaxAge:         rapid.SampledFrom([]time.Duration{0, 0, 30 * time.Second}).Draw(t, "max age"),
+		HangTimeout:    rapid.SampledFrom([]time.Duration{0, 5 * time.Second}).Draw(t, "hang timeout"),
 	}
 	w := &world{
 		t: t, now: epoch, live: map[WorkerID]*fake{}, gone: map[WorkerID]bool{}, good: map[Generation]bool{1: true},
@@ -51,12 +53,43 @@ func newWorld(t *rapid.T) *world {
 }
 
 func (w *world) step(ev Event) {
+	waiting := w.waiting()
 	effects := w.s.Step(w.now, ev)
+	w.checkTurns(waiting)
 	for _, e := range effects {
 		w.check(e, ev)
 		w.carryOut(e)
 	}
 	w.invariants()
+}
+
+// waiting are the workers that are to retire at a moment of their own.
+func (w *world) waiting() map[WorkerID]bool {
+	ids := map[WorkerID]bool{}
+	for _, k := range w.s.Workers {
+		if !k.DrainAt.IsZero() {
+			ids[k.ID] = true
+		}
+	}
+	return ids
+}
+
+// checkTurns: of those that waited for their turn, nobody goes on waiting who has more work than one whose turn has come.
+func (w *world) checkTurns(waited map[WorkerID]bool) {
+	if w.s.Rollout == nil {
+		return // then all go
+	}
+	still := w.waiting()
+	for _, gone := range w.s.Workers {
+		if !waited[gone.ID] || gone.Phase != Draining || gone.Reason != ReasonSuperseded {
+			continue
+		}
+		for _, k := range w.s.Workers {
+			if waited[k.ID] && still[k.ID] && k.Work > gone.Work {
+				w.t.Fatalf("worker %d retires with %d, and %d waits with %d", gone.ID, gone.Work, k.ID, k.Work)
+			}
+		}
+	}
 }
 
 // serving counts the serving workers of each slot that are not told to go.
@@ -81,6 +114,7 @@ func (w *world) check(e Effect, ev Event) {
 			w.t.Fatalf("effect %#v on %#v is about a worker that has exited", e, ev)
 		}
 	}
+	w.checkRecycling(e)
 	if d, ok := e.(Drain); ok {
 		k := w.s.Worker(d.Worker)
 		if k.Reason == ReasonStop || k.Reason == ReasonScale || k.Slot == NoSlot {
@@ -139,7 +173,8 @@ func (w *world) invariants() {
 			continue
 		}
 		current++
-		if k.Phase == Starting && !k.Promoted {
+		canary := s.Rollout != nil && !s.Rollout.Committed && k.Slot == s.Rollout.Canary && k.Gen == s.Rollout.To
+		if k.Phase == Starting && !k.Promoted && !canary {
 			starting++
 		}
 		if perSlot[k.Slot] == nil {
@@ -147,7 +182,7 @@ func (w *world) invariants() {
 		}
 		perSlot[k.Slot][k.Gen]++
 	}
-	if limit := want + s.Policy.Surge + s.Policy.Spares; current > limit {
+	if limit := want + s.Policy.Surge + s.Policy.Spares + 1; current > limit || current == limit && !w.urgency() {
 		w.t.Fatalf("%d workers, limit %d", current, limit)
 	}
 	if starting > s.Policy.MaxStarting {
@@ -155,7 +190,7 @@ func (w *world) invariants() {
 	}
 	for slot, gens := range perSlot {
 		for gen, n := range gens {
-			if slot != NoSlot && n > 2 || slot != NoSlot && n > 1 && s.Recycled == 0 && !urgent(s, slot) {
+			if slot != NoSlot && n > 2 || slot != NoSlot && n > 1 && s.Recycled == 0 && !urgent(s, slot, false) {
 				w.t.Fatalf("slot %d has %d current workers of generation %d", slot, n, gen)
 			}
 		}
@@ -163,12 +198,17 @@ func (w *world) invariants() {
 	if at, ok := s.NextDeadline(); ok && !at.After(w.now) {
 		w.t.Fatalf("deadline %v is not after now %v: the loop would spin", at, w.now)
 	}
+	w.recyclesOne()
+	if old := (&step{State: s, now: w.now}).finishing(); !s.Stopping && len(old) > s.Policy.OldGenerations {
+		w.t.Fatalf("generations %v finish beside each other, %d may", old, s.Policy.OldGenerations)
+	}
 	w.serialises()
 }
 
-func urgent(s *State, slot int) bool {
+// urgent tells whether a worker of the slot is to be recycled, at once or (unless that is asked) in its turn.
+func urgent(s *State, slot int, atOnce bool) bool {
 	for _, k := range s.Workers {
-		if k.Slot == slot && (k.Urgent || k.RecycleAs != "") {
+		if k.Slot == slot && (k.Urgent || k.RecycleAs != "" && !atOnce) {
 			return true
 		}
 	}
@@ -229,7 +269,11 @@ func (w *world) advance(d time.Duration) {
 func (w *world) random(n int) {
 	for range n {
 		id, f := w.pick("worker")
-		switch rapid.IntRange(0, 14).Draw(w.t, "what") {
+		switch rapid.IntRange(0, 15).Draw(w.t, "what") {
+		case 15:
+			if f != nil {
+				w.step(Work{Of: map[WorkerID]int64{id: int64(rapid.IntRange(0, 9).Draw(w.t, "work"))}})
+			}
 		case 14:
 			if f != nil && f.running {
 				w.step(Beat{Worker: id})
@@ -278,6 +322,7 @@ func (w *world) random(n int) {
 
 // fair lets every process do what it should until nothing is left to happen.
 func (w *world) fair() {
+	w.s.Policy.MaxAge = 0 // or it would never be over
 	for range 2000 {
 		if !w.fairRound() {
 			at, ok := w.s.NextDeadline()

@@ -7,7 +7,7 @@ import (
 
 // judge decides whether an exit was a failure, and when the slot may have its next worker.
 func (s *step) judge(w *Worker, why string) Announce {
-	a := Announce{News: NewsFailed, Worker: w.ID, Slot: w.Slot, Reason: w.Reason, Why: why}
+	a := Announce{News: NewsFailed, Worker: w.ID, Slot: w.Slot, Reason: w.Reason, Why: why, Recycled: w.recycledAs()}
 	if s.expected(w) {
 		a.News = NewsLeft
 		return a
@@ -18,21 +18,30 @@ func (s *step) judge(w *Worker, why string) Announce {
 	case w.Slot == NoSlot:
 		a.After = s.spareFailed(w)
 	case w.Slot >= len(s.Slots):
-	case w.Reason != ReasonHung && (stable || announced):
-		s.Slots[w.Slot].Respawns++
 	default:
-		s.Slots[w.Slot].Respawns++
-		a.After = s.slotFailed(w.Slot)
+		if !s.onTrial(w) {
+			s.Slots[w.Slot].Respawns++
+		}
+		if w.Reason == ReasonHung || !stable && !announced {
+			a.After = s.slotFailed(w.Slot)
+		}
 	}
 	return a
+}
+
+// onTrial tells whether the worker is of a generation that has not proved itself, or never did: its slot has lost nobody who is to be replaced.
+func (s *step) onTrial(w *Worker) bool {
+	r := s.Rollout
+	proved := r != nil && w.Gen == r.To && r.Committed && w.Served
+	return w.Gen > s.Gen && !proved
 }
 
 // expected tells whether the worker was told to go.
 func (s *step) expected(w *Worker) bool {
 	switch w.Reason {
-	case ReasonStop, ReasonScale, ReasonSuperseded, ReasonAbandoned:
+	case ReasonStop, ReasonScale, ReasonSuperseded, ReasonRecycled, ReasonAbandoned:
 		return true
-	case ReasonNone, ReasonDying, ReasonTimedOut, ReasonHung:
+	case ReasonNone, ReasonDying, ReasonTimedOut, ReasonHung, ReasonOverdue, ReasonReplaced:
 	}
 	return s.Stopping
 }
@@ -103,8 +112,13 @@ func backoff(p Policy, n int) time.Duration {
 
 // jitter returns d with up to a quarter taken off, so that slots that failed together do not come back together.
 func (s *step) jitter(d time.Duration) time.Duration {
+	s.random()
+	return d - time.Duration(float64(d)/4*float64(s.Seed%1024)/1024)
+}
+
+// random moves the seed on.
+func (s *step) random() {
 	s.Seed ^= s.Seed << 13
 	s.Seed ^= s.Seed >> 7
 	s.Seed ^= s.Seed << 17
-	return d - time.Duration(float64(d)/4*float64(s.Seed%1024)/1024)
 }

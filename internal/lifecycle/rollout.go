@@ -9,7 +9,8 @@ import (
 type Rollout struct {
 	Op          uint64     `json:"op"`
 	To          Generation `json:"to"`
-	Canary      int        `json:"canary"` // the slot that tries the generation first
+	Canary      int        `json:"canary"`         // the slot that tries the generation first
+	Held        bool       `json:"held,omitempty"` // a worker of the generation before served when the reload began
 	SettleUntil time.Time  `json:"settle_until,omitzero"`
 	Committed   bool       `json:"committed,omitempty"`
 }
@@ -19,9 +20,15 @@ func (s *step) reload(op uint64) {
 		s.emit(Announce{News: NewsReloadFailed, Slot: NoSlot, Op: op, Why: "the app is being stopped"})
 		return
 	}
+	if s.Policy.Job != nil {
+		s.reloadJob(op)
+		return
+	}
+	held := s.Rollout != nil && s.Rollout.Held
 	s.abort("another reload took its place", nil)
 	s.LastGen++
-	s.Rollout = &Rollout{Op: op, To: s.LastGen, Canary: s.canarySlot()}
+	canary := s.canarySlot()
+	s.Rollout = &Rollout{Op: op, To: s.LastGen, Canary: canary, Held: held || s.ServingIn(canary) != nil}
 	for i := range s.Slots {
 		s.Slots[i].Failures, s.Slots[i].NextSpawn, s.Slots[i].GaveUp = 0, time.Time{}, false
 	}
@@ -95,8 +102,8 @@ func (s *step) advance() {
 			return
 		}
 	}
-	canary := s.ServingIn(r.Canary)
-	if !r.Committed && due(r.SettleUntil, s.now) && canary != nil && canary.Gen == r.To {
+	canary := newest(s.occupants(r.Canary), Serving, r.To)
+	if !r.Committed && due(r.SettleUntil, s.now) && canary != nil {
 		r.Committed = true
 		s.emit(Announce{News: NewsCommitted, Worker: canary.ID, Slot: r.Canary, Op: r.Op})
 	}
@@ -136,6 +143,18 @@ func (s *step) target(slot int) Generation {
 func (s *step) trying(slot int) bool {
 	return s.Rollout != nil && !s.Rollout.Committed && slot == s.Rollout.Canary
 }
+
+// bereft tells whether the slot of a canary has lost the worker that was to serve until the canary has proved itself. It gets one more: the
+// canary may never be ready.
+func (s *step) bereft(slot int, ws []*Worker) bool {
+	if !s.trying(slot) || !s.Rollout.Held {
+		return false
+	}
+	return newest(ws, Serving, s.Gen) == nil && newest(ws, Starting, s.Gen) == nil
+}
+
+// isCanary tells whether the worker is the one that tries a generation.
+func (s *step) isCanary(w *Worker) bool { return s.trying(w.Slot) && w.Gen == s.Rollout.To }
 
 // retireAt spreads the draining of a reload's old workers over the window.
 func (s *step) retireAt() time.Time {

@@ -36,38 +36,45 @@ const (
 	ReasonDying      Reason = "dying"      // it said so itself
 	ReasonTimedOut   Reason = "not ready"  // it was not ready within the start timeout
 	ReasonHung       Reason = "hung"       // it served nobody for the hang timeout
+	ReasonOverdue    Reason = "timed out"  // the run of its job took too long
+	ReasonReplaced   Reason = "replaced"   // the next run of its job takes its place
+	ReasonRecycled   Reason = "recycled"   // a fresh worker of its generation serves in its slot, for Worker.RecycleAs
 )
 
 // Policy is what the app's owner chose. Zero fields take the defaults of WithDefaults.
 type Policy struct {
-	StartTimeout time.Duration `json:"start_timeout"` // from spawn to ready
-	StopTimeout  time.Duration `json:"stop_timeout"`  // from drain to kill
-	DrainTimeout time.Duration `json:"drain_timeout"` // the same for a worker that a successor has replaced, or whose slot goes; zero: StopTimeout
-	MinUptime    time.Duration `json:"min_uptime"`    // a worker that lived this long after it was ready is replaced at once
-	BackoffMin   time.Duration `json:"backoff_min"`   // first delay after a failure
-	BackoffMax   time.Duration `json:"backoff_max"`   // ceiling
-	MaxStarting  int           `json:"max_starting"`  // boots at the same time
-	GiveUpAfter  int           `json:"give_up_after"` // consecutive failures of a slot at which it is given up; zero: never
-	Surge        int           `json:"surge"`         // workers above the wanted number during a reload
-	Spares       int           `json:"spares"`
-	Settle       time.Duration `json:"settle"`       // how long a canary serves before its generation is committed
-	RetireOver   time.Duration `json:"retire_over"`  // window over which a reload spreads the draining of old workers
-	HangTimeout  time.Duration `json:"hang_timeout"` // zero: a blocked worker is never killed
-	Failures     int           `json:"failures"`     // failures per slot within Window past which the whole app backs off
-	Window       time.Duration `json:"window"`
+	StartTimeout   time.Duration `json:"start_timeout"` // from spawn to ready
+	StopTimeout    time.Duration `json:"stop_timeout"`  // from drain to kill
+	DrainTimeout   time.Duration `json:"drain_timeout"` // the same for a worker that a successor has replaced, or whose slot goes; zero: StopTimeout
+	MinUptime      time.Duration `json:"min_uptime"`    // a worker that lived this long after it was ready is replaced at once
+	BackoffMin     time.Duration `json:"backoff_min"`   // first delay after a failure
+	BackoffMax     time.Duration `json:"backoff_max"`   // ceiling
+	MaxStarting    int           `json:"max_starting"`  // boots at the same time
+	GiveUpAfter    int           `json:"give_up_after"` // consecutive failures of a slot at which it is given up; zero: never
+	Surge          int           `json:"surge"`         // workers above the wanted number during a reload
+	Spares         int           `json:"spares"`
+	Settle         time.Duration `json:"settle"`                    // how long a canary serves before its generation is committed
+	RetireOver     time.Duration `json:"retire_over"`               // window over which a reload spreads the draining of old workers
+	HangTimeout    time.Duration `json:"hang_timeout"`              // zero: a blocked worker is never killed
+	MaxAge         time.Duration `json:"max_age,omitempty"`         // a worker that has served for so long is recycled; zero: never
+	OldGenerations int           `json:"old_generations,omitempty"` // that may finish beside the newest at a time; zero: DefaultOldGenerations
+	Failures       int           `json:"failures"`                  // failures per slot within Window past which the whole app backs off
+	Window         time.Duration `json:"window"`
+	Job            *JobPolicy    `json:"job,omitempty"` // nil: the app serves
 }
 
 // Defaults of a Policy.
 const (
-	DefaultStartTimeout = 30 * time.Second
-	DefaultStopTimeout  = 10 * time.Second
-	DefaultMinUptime    = time.Second
-	DefaultBackoffMin   = 100 * time.Millisecond
-	DefaultBackoffMax   = 15 * time.Second
-	DefaultFailures     = 10
-	DefaultWindow       = 30 * time.Second
-	crashLoopFailures   = 5 // consecutive failures at which a slot is called crash-looping
-	rollFailures        = 3 // failed boots of a committed generation in one slot that end its reload
+	DefaultStartTimeout   = 30 * time.Second
+	DefaultStopTimeout    = 10 * time.Second
+	DefaultMinUptime      = time.Second
+	DefaultBackoffMin     = 100 * time.Millisecond
+	DefaultBackoffMax     = 15 * time.Second
+	DefaultFailures       = 10
+	DefaultOldGenerations = 3
+	DefaultWindow         = 30 * time.Second
+	crashLoopFailures     = 5 // consecutive failures at which a slot is called crash-looping
+	rollFailures          = 3 // failed boots of a committed generation in one slot that end its reload
 )
 
 // WithDefaults returns p with its zero fields filled in.
@@ -88,6 +95,9 @@ func (p Policy) WithDefaults() Policy {
 	p.MaxStarting = max(p.MaxStarting, 1)
 	p.Surge = max(p.Surge, 1)
 	p.Spares = max(p.Spares, 0)
+	if p.OldGenerations <= 0 {
+		p.OldGenerations = DefaultOldGenerations
+	}
 	if p.Failures <= 0 {
 		p.Failures = DefaultFailures
 	}
@@ -112,8 +122,13 @@ type Worker struct {
 	KillAt    time.Time  `json:"kill_at,omitzero"`     // is killed
 	HungAt    time.Time  `json:"hung_at,omitzero"`     // is called hung if it is still blocked
 	BeatBy    time.Time  `json:"beat_by,omitzero"`     // is called hung without a sign of life until then
+	EndBy     time.Time  `json:"end_by,omitzero"`      // the run of its job must be over
+	Work      int64      `json:"work,omitempty"`       // how much it had to do when that was measured last
+	Ails      string     `json:"ails,omitempty"`       // why it has not passed its health check so far
+	RecycleAt time.Time  `json:"recycle_at,omitzero"`  // has served for the maximal age
 	RecycleAs string     `json:"recycle_as,omitempty"` // why it shall be replaced by a fresh one
 	Urgent    bool       `json:"urgent,omitempty"`     // does not wait for the recycling token
+	Spread    float64    `json:"spread,omitempty"`     // of its own limits of recycling: so much more or less, as a part of one
 }
 
 // Leaving tells whether the worker is on its way out.
@@ -142,6 +157,8 @@ type State struct {
 	Recycled WorkerID   `json:"recycled,omitempty"` // the worker that holds the recycling token
 	Seed     uint64     `json:"seed"`               // of the jitter
 	Wake     time.Time  `json:"wake,omitzero"`      // when the plan may have more to do although nothing happens
+
+	Job Job `json:"job,omitzero"`
 
 	Intensity   float64   `json:"intensity,omitempty"` // failures of the whole app, decaying over Policy.Window
 	IntensityAt time.Time `json:"intensity_at,omitzero"`

@@ -24,7 +24,7 @@ func (s *State) Step(now time.Time, ev Event) []Effect {
 	st.apply(ev)
 	st.plan()
 	st.wake()
-	if !wasServing && !s.Stopping && s.Want > 0 && s.AllServing() {
+	if !wasServing && !s.Stopping && s.Policy.Job == nil && s.Want > 0 && s.AllServing() {
 		st.emit(Announce{News: NewsServing, Slot: NoSlot})
 	}
 	return st.effects
@@ -35,8 +35,12 @@ func (s *step) emit(e Effect) { s.effects = append(s.effects, e) }
 // tooLate answers what asks for an answer when the app is over.
 func (s *step) tooLate(ev Event) {
 	s.Wake = time.Time{}
-	if ev, ok := ev.(Reload); ok {
+	switch ev := ev.(type) {
+	case Reload:
 		s.emit(Announce{News: NewsReloadFailed, Slot: NoSlot, Op: ev.Op, Why: "the app has ended"})
+	case Fire:
+		s.skipRun(ev.Run, "the app has ended")
+	default:
 	}
 }
 
@@ -47,12 +51,14 @@ func (s *step) apply(ev Event) {
 		s.scale(ev.Want)
 	case Reload:
 		s.reload(ev.Op)
+	case Fire:
+		s.fire(ev.Run)
 	case Stop:
 		s.stop(ev.Now)
 	case Spawned:
 		s.with(ev.Worker, s.spawned)
 	case SpawnFailed:
-		s.with(ev.Worker, func(w *Worker) { s.gone(w, ev.Why) })
+		s.with(ev.Worker, func(w *Worker) { s.gone(w, ev.Why, false) })
 	case Ready:
 		s.with(ev.Worker, s.ready)
 	case Dying:
@@ -64,11 +70,15 @@ func (s *step) apply(ev Event) {
 	case Extend:
 		s.with(ev.Worker, func(w *Worker) { s.extend(w, ev.For) })
 	case Recycle:
-		s.with(ev.Worker, func(w *Worker) { w.recycle(ev) })
+		s.with(ev.Worker, func(w *Worker) { s.recycle(w, ev.Why, ev.Hard) })
 	case Unhealthy:
 		s.with(ev.Worker, func(w *Worker) { s.unhealthy(w, ev.Why) })
+	case Work:
+		s.measured(ev.Of)
+	case Ailing:
+		s.with(ev.Worker, func(w *Worker) { s.ailing(w, ev.Why) })
 	case Exited:
-		s.with(ev.Worker, func(w *Worker) { s.gone(w, ev.Why) })
+		s.with(ev.Worker, func(w *Worker) { s.gone(w, ev.Why, ev.OK) })
 	default:
 		panic(fmt.Sprintf("lifecycle: unknown event %T", ev))
 	}
@@ -81,7 +91,7 @@ func (s *step) with(id WorkerID, f func(*Worker)) {
 }
 
 func (s *step) scale(want int) {
-	if s.Stopping || want < 0 {
+	if s.Stopping || want < 0 || s.Policy.Job != nil {
 		return
 	}
 	for len(s.Slots) < want {
@@ -95,6 +105,7 @@ func (s *step) stop(now bool) {
 	if !s.Stopping {
 		s.Stopping = true
 		s.abort("the app is being stopped", nil)
+		s.stopJob()
 	}
 	for i := range s.Workers {
 		w := &s.Workers[i]
@@ -119,14 +130,21 @@ func (s *step) ready(w *Worker) {
 	if w.Phase != Starting {
 		return
 	}
-	w.StartBy = time.Time{}
+	w.StartBy, w.Ails = time.Time{}, ""
 	w.Spawned = true
 	if w.Slot == NoSlot {
 		w.Phase, w.ReadyAt, s.SpareFailed = Waiting, s.now, 0
 		return
 	}
 	w.Phase, w.Served, w.ReadyAt = Serving, true, s.now
+	if job := s.Policy.Job; job != nil {
+		if job.Timeout > 0 {
+			w.EndBy = s.now.Add(job.Timeout)
+		}
+		return
+	}
 	w.StableAt = s.now.Add(s.Policy.MinUptime)
+	s.age(w)
 	s.emit(Announce{News: NewsReady, Worker: w.ID, Slot: w.Slot})
 	s.canaryReady(w)
 }
@@ -166,12 +184,6 @@ func (s *step) extend(w *Worker, d time.Duration) {
 	}
 }
 
-func (w *Worker) recycle(ev Recycle) {
-	if w.Phase == Serving {
-		w.RecycleAs, w.Urgent = ev.Why, w.Urgent || ev.Hard
-	}
-}
-
 func (s *step) unhealthy(w *Worker, why string) {
 	if w.Leaving() {
 		return
@@ -180,6 +192,21 @@ func (s *step) unhealthy(w *Worker, why string) {
 	if !w.Leaving() && s.Rollout == nil {
 		s.leave(w, ReasonHung)
 	}
+}
+
+func (s *step) ailing(w *Worker, why string) {
+	if w.Phase == Starting {
+		w.Ails = why
+	}
+}
+
+// notReady is what became of a worker that was not ready in time.
+func (s *step) notReady(w *Worker) string {
+	why := "not ready within " + s.Policy.StartTimeout.String()
+	if w.Ails != "" {
+		why += ": " + w.Ails
+	}
+	return why
 }
 
 // leave sends a worker on its way out. One that never served has nothing to drain.
@@ -205,16 +232,17 @@ func (s *step) leave(w *Worker, why Reason) {
 
 // forget drops the deadlines of a worker that stays.
 func (w *Worker) forget() {
-	w.StartBy, w.DrainAt, w.HungAt, w.BeatBy, w.StableAt = time.Time{}, time.Time{}, time.Time{}, time.Time{}, time.Time{}
+	w.StartBy, w.DrainAt, w.HungAt, w.BeatBy = time.Time{}, time.Time{}, time.Time{}, time.Time{}
+	w.StableAt, w.RecycleAt, w.EndBy = time.Time{}, time.Time{}, time.Time{}
 }
 
 // setDeadlines gives a leaving worker the stop timeout, and the stop signal shortly before its end in case it was asked by message.
 func (s *step) setDeadlines(w *Worker) {
 	total := s.Policy.StopTimeout
 	switch w.Reason {
-	case ReasonSuperseded, ReasonScale, ReasonDying:
+	case ReasonSuperseded, ReasonRecycled, ReasonScale, ReasonDying:
 		total = s.Policy.DrainTimeout
-	case ReasonNone, ReasonStop, ReasonAbandoned, ReasonTimedOut, ReasonHung:
+	case ReasonNone, ReasonStop, ReasonAbandoned, ReasonTimedOut, ReasonHung, ReasonOverdue, ReasonReplaced:
 	}
 	w.KillAt = s.now.Add(total)
 	w.TermAt = w.KillAt.Add(-notice(total))
@@ -233,11 +261,15 @@ func (s *step) hurry(w *Worker) {
 }
 
 // gone removes a worker whose process does not exist (any more), and judges what that means for its slot.
-func (s *step) gone(w *Worker, why string) {
+func (s *step) gone(w *Worker, why string, ok bool) {
 	died := *w
 	s.Workers = slices.DeleteFunc(s.Workers, func(o Worker) bool { return o.ID == died.ID })
 	if s.Recycled == died.ID {
 		s.Recycled = 0
+	}
+	if s.Policy.Job != nil {
+		s.runGone(&died, why, ok)
+		return
 	}
 	verdict := s.judge(&died, why)
 	s.emit(verdict)

@@ -60,9 +60,10 @@ func tell(t *testing.T, file string) {
 }
 
 type teller struct {
-	s   *State
-	now time.Time
-	ops uint64
+	s    *State
+	now  time.Time
+	ops  uint64
+	runs uint64
 }
 
 func (l *teller) tell(t *testing.T, words []string) string {
@@ -96,7 +97,7 @@ func (l *teller) event(t *testing.T, words []string) Event {
 	case "dying":
 		return Dying{Worker: id()}
 	case "exited":
-		return Exited{Worker: id(), Why: why}
+		return Exited{Worker: id(), Why: why, OK: why == "exit status 0"}
 	case "beat":
 		return Beat{Worker: id()}
 	case "blocked":
@@ -105,8 +106,19 @@ func (l *teller) event(t *testing.T, words []string) Event {
 		return Blocked{Worker: id()}
 	case "unhealthy":
 		return Unhealthy{Worker: id(), Why: why}
+	case "work": // as "work 1=20 2=3"
+		of := map[WorkerID]int64{}
+		for _, word := range words[1:] {
+			id, n, _ := strings.Cut(word, "=")
+			of[WorkerID(number(t, id))] = int64(number(t, n))
+		}
+		return Work{Of: of}
+	case "ailing":
+		return Ailing{Worker: id(), Why: why}
 	case "recycle":
 		return Recycle{Worker: id(), Why: why}
+	case "overgrown":
+		return Recycle{Worker: id(), Why: why, Hard: true}
 	case "extend":
 		d, err := time.ParseDuration(words[2])
 		if err != nil {
@@ -118,6 +130,9 @@ func (l *teller) event(t *testing.T, words []string) Event {
 	case "reload":
 		l.ops++
 		return Reload{Op: l.ops}
+	case "fire":
+		l.runs++
+		return Fire{Run: l.runs}
 	case "stop":
 		return Stop{Now: len(words) > 1}
 	}
@@ -170,6 +185,12 @@ func effectLine(e Effect) string {
 	if a.Slot != NoSlot {
 		line += fmt.Sprintf(", slot %d", a.Slot)
 	}
+	if a.Run != 0 {
+		line += fmt.Sprintf(", run %d", a.Run)
+	}
+	if a.Outcome != "" {
+		line += " " + string(a.Outcome)
+	}
 	if a.After != 0 {
 		line += fmt.Sprintf(", after %v", a.After)
 	}
@@ -188,6 +209,18 @@ func storyPolicy(t *testing.T, words []string) Policy {
 		switch key {
 		case "max_starting":
 			p.MaxStarting = number(t, value)
+		case "job", "job_timeout", "once":
+			if p.Job == nil {
+				p.Job = &JobPolicy{}
+			}
+			switch key {
+			case "job":
+				p.Job.Overlap = Overlap(value)
+			case "job_timeout":
+				p.Job.Timeout = d
+			case "once":
+				p.Job.Once = true
+			}
 		case "surge":
 			p.Surge = number(t, value)
 		case "spares":
@@ -200,6 +233,10 @@ func storyPolicy(t *testing.T, words []string) Policy {
 			p.Settle = d
 		case "retire_over":
 			p.RetireOver = d
+		case "old_generations":
+			p.OldGenerations = number(t, value)
+		case "max_age":
+			p.MaxAge = d
 		case "hang_timeout":
 			p.HangTimeout = d
 		default:
