@@ -3,6 +3,7 @@ package cpus
 import (
 	"os"
 	"runtime"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -17,4 +18,19 @@ func affinity() int {
 		return runtime.NumCPU() // more CPUs than the set has room for; the runtime asked when the process began
 	}
 	return set.Count()
+}
+
+// Allowed are the numbers of the CPUs that this process may run on; none where the kernel does not tell.
+func Allowed() []int {
+	var set unix.CPUSet
+	if err := unix.SchedGetaffinity(0, &set); err != nil {
+		return nil
+	}
+	var all []int
+	for cpu := range 8 * int(unsafe.Sizeof(set)) {
+		if set.IsSet(cpu) {
+			all = append(all, cpu)
+		}
+	}
+	return all
 }

@@ -5,10 +5,12 @@ import (
 	"io/fs"
 	"maps"
 	"os"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
 
+	"github.com/musterd/muster/internal/account"
 	"github.com/musterd/muster/internal/app"
 	"github.com/musterd/muster/internal/command"
 	"github.com/musterd/muster/internal/envfile"
@@ -18,13 +20,16 @@ import (
 // variables is an environment under construction, each name once.
 type variables map[string]string
 
-// environment returns the host's environment with the app's files over it, later ones over earlier, and the app's own variables over
-// those.
-func environment(a app.App, host []string, dir string) (variables, error) {
+// environment returns the host's environment, without what the app drops of it, with the app's files over it, later ones over earlier, and the app's own variables over
+// those. Of an account that is not the host's it has the names and the home directory, instead of the host's.
+func environment(a app.App, who *account.Account, host []string, dir string) (variables, error) {
 	env := variables{}
 	for _, entry := range notify.CleanEnv(host) {
-		env.put(entry)
+		if !isDropped(a.EnvDrop, entry) {
+			env.put(entry)
+		}
 	}
+	env.belongTo(who)
 	for _, name := range a.EnvFile {
 		values, err := readFile(name, dir, env)
 		if err != nil {
@@ -34,6 +39,29 @@ func environment(a app.App, host []string, dir string) (variables, error) {
 	}
 	maps.Copy(env, a.Env)
 	return env, nil
+}
+
+// belongTo puts in what login sets.
+func (v variables) belongTo(who *account.Account) {
+	if who == nil || who.Home == "" { // a group alone
+		return
+	}
+	v["HOME"] = who.Home
+	for _, name := range []string{"USER", "LOGNAME"} {
+		delete(v, name)
+		if who.Name != "" {
+			v[name] = who.Name
+		}
+	}
+}
+
+// isDropped tells whether one of the patterns matches the name of the variable. Without PATH no program would be found.
+func isDropped(patterns []string, entry string) bool {
+	name, _, _ := strings.Cut(entry, "=")
+	return name != "PATH" && slices.ContainsFunc(patterns, func(pattern string) bool {
+		is, err := path.Match(pattern, name)
+		return is && err == nil
+	})
 }
 
 func readFile(name, dir string, env variables) (map[string]string, error) {
@@ -85,8 +113,8 @@ func (v variables) of(cmd command.Command) []string {
 	}
 	if len(cmd.PrependPath) > 0 {
 		dirs := slices.Clone(cmd.PrependPath)
-		if path := env["PATH"]; path != "" {
-			dirs = append(dirs, path)
+		if old := env["PATH"]; old != "" {
+			dirs = append(dirs, old)
 		}
 		env["PATH"] = strings.Join(dirs, string(filepath.ListSeparator))
 	}

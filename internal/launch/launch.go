@@ -8,25 +8,32 @@ import (
 	"path"
 	"path/filepath"
 	"slices"
+	"strconv"
 
+	"github.com/musterd/muster/internal/account"
 	"github.com/musterd/muster/internal/app"
 	"github.com/musterd/muster/internal/command"
 )
 
 // Plan is what a master needs to know. It holds plain data.
 type Plan struct {
-	App      app.App     // its Unix sockets have absolute paths
-	Workers  int         // number of slots
-	CPUs     int         // as given
-	Handoff  app.Handoff // never auto
-	Argv     []string    // placeholders not yet expanded
-	Path     string      // the program, absolute
-	Env      []string    // of a worker, as far as it is the same for all
-	Assign   []string    // NAME=value over Env, from the command, placeholders not yet expanded
-	Dir      string      // where workers run, absolute
-	Kind     string      // KindNode, KindSDK or KindOther
-	Nonblock bool        // inherited sockets have O_NONBLOCK set
-	Notes    []string    // what the user should know, a sentence each
+	App      app.App          // its Unix sockets have absolute paths
+	Workers  int              // number of slots
+	CPUs     int              // as given
+	Handoff  app.Handoff      // never auto
+	Argv     []string         // placeholders not yet expanded
+	Path     string           // the program, absolute
+	Env      []string         // of a worker, as far as it is the same for all
+	Assign   []string         // NAME=value over Env, from the command, placeholders not yet expanded
+	Dir      string           // where workers run, absolute
+	Kind     string           // KindNode, KindSDK or KindOther
+	Nonblock bool             // inherited sockets have O_NONBLOCK set
+	Notes    []string         // what the user should know, a sentence each
+	Inspect  *command.Inspect // of Node; nil: not asked for
+	Account  *account.Account // that workers run as; nil: that of the master
+	CPUSet   []int            // CPUs that workers may run on; none: as the master
+	SockUID  int              // who owns unix sockets; -1: the master
+	SockGID  int              //
 }
 
 // Kinds of program.
@@ -41,6 +48,7 @@ type Host struct {
 	Dir        string   // absolute; a relative Cwd counts from here
 	Env        []string // like os.Environ; variables of a manager above are left out of the plan
 	CPUs       int      // that may be used, see package cpus
+	Allowed    []int    // CPUs that this process may run on; none: not known
 	IsFileForm bool     // the command may begin with a file that an interpreter runs
 }
 
@@ -58,7 +66,11 @@ func Resolve(spec app.Spec, host Host) (Plan, error) {
 	if a, err = a.In(dir); err != nil {
 		return Plan{}, err
 	}
-	env, err := environment(a, host.Env, dir)
+	p := Plan{App: a, SockUID: -1, SockGID: -1}
+	if err := p.identify(host); err != nil {
+		return Plan{}, err
+	}
+	env, err := environment(a, p.Account, host.Env, dir)
 	if err != nil {
 		return Plan{}, err
 	}
@@ -73,9 +85,10 @@ func Resolve(spec app.Spec, host Host) (Plan, error) {
 	if err := known.fill(&a, spec); err != nil {
 		return Plan{}, err
 	}
-	p := Plan{
-		App: a, CPUs: host.CPUs, Argv: cmd.Argv, Path: cmd.Path, Env: env.of(cmd), Assign: assigned(cmd), Dir: cmd.Dir, Kind: kindOf(cmd),
-		Nonblock: known.nonblock, Notes: cmd.Notes,
+	p.App, p.Argv, p.Path, p.Env, p.Assign, p.Dir, p.Kind = a, cmd.Argv, cmd.Path, env.of(cmd), assigned(cmd), cmd.Dir, kindOf(cmd)
+	p.Nonblock, p.Notes = known.nonblock, cmd.Notes
+	if p.Kind == KindNode {
+		p.Inspect = command.FindInspect(p.Argv, env["NODE_OPTIONS"])
 	}
 	return p.decide()
 }
@@ -84,6 +97,9 @@ func Resolve(spec app.Spec, host Host) (Plan, error) {
 func (p Plan) decide() (Plan, error) {
 	var err error
 	if p.Handoff, err = p.handoff(); err != nil {
+		return Plan{}, err
+	}
+	if err = p.countable(); err != nil {
 		return Plan{}, err
 	}
 	if err = p.App.CheckPlaceholders(p.templates()); err != nil {
@@ -95,6 +111,23 @@ func (p Plan) decide() (Plan, error) {
 	}
 	p.Workers, err = app.ParseWorkers(workers, p.CPUs)
 	return p, err
+}
+
+// countable refuses a limit on connections for workers whose connections nobody counts: they accept by themselves, and the kernel keeps no
+// such number. The SDK counts, and in a Node program a script of the master's does, which says so on Node's channel.
+func (p Plan) countable() error {
+	switch {
+	case p.App.MaxRequests == 0, p.Kind == KindSDK, p.Kind == KindNode && (p.Handoff == app.HandoffNode || p.Handoff == app.HandoffMessage):
+		return nil
+	case p.Kind == KindNode:
+		return p.uncountable("a Node program has no channel to say it on with --handoff "+string(p.Handoff), "use --handoff node")
+	}
+	return p.uncountable("only Node programs and workers built on the Go package muster count their connections",
+		"use --max-age or --max-memory; or let the program count, and announce its end with STOPPING=1 on its notify socket")
+}
+
+func (p Plan) uncountable(why, hint string) error {
+	return &app.Error{Field: "max_requests", Value: strconv.Itoa(p.App.MaxRequests), Reason: "cannot be kept: " + why, Hint: hint}
 }
 
 // templates is what may hold placeholders.

@@ -223,3 +223,23 @@ func TestErrors(t *testing.T) {
 		}
 	})
 }
+
+func TestEnvDrop(t *testing.T) {
+	t.Parallel()
+	root := home(t)
+	h := host(root)
+	h.Env = append(h.Env, "AWS_KEY=1", "AWS_ID=2", "OTHER=3")
+	p, err := launch.Resolve(app.Spec{Command: []string{"tool"}, EnvDrop: []string{"AWS_*", "PATH"}, Env: map[string]string{"AWS_ID": "own"}}, h)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, entry := range p.Env {
+		if strings.HasPrefix(entry, "AWS") || strings.HasPrefix(entry, "OTHER") || strings.HasPrefix(entry, "PATH=") {
+			names = append(names, strings.SplitN(entry, "=", 2)[0])
+		}
+	}
+	if diff := cmp.Diff([]string{"AWS_ID", "OTHER", "PATH"}, names); diff != "" {
+		t.Error(diff)
+	}
+}

@@ -45,6 +45,9 @@ type Spec struct {
 	// Guard, if not nil, is told about the process before the process knows what
 	// it is to become, and told again when it is gone.
 	Guard *Guard
+	// Leave keeps Wait from killing what is left of the process's tree: somebody
+	// else goes on with it.
+	Leave bool
 }
 
 // StartError says which step of a start failed. Nothing is left of the process.
@@ -122,4 +125,6 @@ type Handle struct {
 	Token string `json:"token,omitempty"`
 	// Born names the boot and the time of the process's start.
 	Born string `json:"born,omitempty"`
+	// Leave is as in [Spec].
+	Leave bool `json:"leave,omitempty"`
 }

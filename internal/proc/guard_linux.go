@@ -21,7 +21,7 @@ import (
 //	master                              guard
 //	  ├── "+PID TOKEN", with a pidfd ─────►│ a worker is there
 //	  ├── "-PID" ─────────────────────────►│ it was reaped
-//	  ├── "~/absolute/path" ──────────────►│ to remove at the end
+//	  ├── "~/absolute/path" ──────────────►│ to remove at the end; locked until then
 //	  └── end of file ────────────────────►│ kill, remove, exit 0
 //
 // The pidfd travels with the message, so the guard never has to trust a number.

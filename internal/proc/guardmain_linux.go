@@ -82,6 +82,15 @@ func (w *watchman) note(text string, fd int) {
 		w.drop(number(rest))
 	case '~':
 		w.paths = append(w.paths, rest)
+		claim(rest)
+	}
+}
+
+// claim holds a lock on a folder until this process ends, so that who comes after the master can wait for the end of what it left.
+func claim(folder string) {
+	fd, err := unix.Open(folder, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	if err == nil && unix.Flock(fd, unix.LOCK_SH|unix.LOCK_NB) != nil {
+		unix.Close(fd)
 	}
 }
 

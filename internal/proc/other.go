@@ -234,3 +234,18 @@ func OOMKills() (uint64, bool) { return 0, false }
 
 // SetTitle is not available on this system.
 func SetTitle(string) error { return errors.ErrUnsupported }
+
+// Resident is zero here.
+func Resident([]int) int64 { return 0 }
+
+// Descriptors is zero here.
+func Descriptors([]int) int64 { return 0 }
+
+// Proportional is not known here.
+func Proportional([]int) (int64, bool) { return 0, false }
+
+// KillByVariable does nothing on this system.
+func KillByVariable(string, string) {}
+
+// Pin is not available on this system.
+func Pin(int, []int) error { return errors.ErrUnsupported }

@@ -21,6 +21,7 @@ type Process struct {
 	pid   int
 	token string
 	child bool // ours to reap
+	leave bool // its tree
 	guard *Guard
 	file  *os.File // the pidfd; Close closes it
 	fd    int      // its number
@@ -53,6 +54,7 @@ func Adopt(h Handle) (*Process, error) {
 		}
 		return nil, fmt.Errorf("adopt process %d: %w", h.PID, err)
 	}
+	p.leave = h.Leave
 	if _, err := waitid(unix.P_PIDFD, pidfd, unix.WEXITED|unix.WNOHANG|unix.WNOWAIT); err == nil {
 		p.child = true
 		children.adopt(h.PID)
@@ -85,7 +87,7 @@ func (h Handle) open() (int, error) {
 func (p *Process) Handle() Handle {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	h := Handle{PID: p.pid, PIDFD: p.fd, Token: p.token}
+	h := Handle{PID: p.pid, PIDFD: p.fd, Token: p.token, Leave: p.leave}
 	if !p.reaped {
 		h.Born, _ = system.born(p.pid)
 	}
@@ -130,13 +132,15 @@ func gone(err error) error {
 }
 
 // Wait blocks, without a thread, until the process has ended. Then it kills what
-// is left of its group and of its tree, reaps it and tells how it ended. To be
-// called once.
+// is left of its group and of its tree, unless that is to be left alone, reaps it
+// and tells how it ended. To be called once.
 func (p *Process) Wait() Exit {
 	if err := await(p.file, ended); err != nil {
 		return Exit{}
 	}
-	p.killRest()
+	if !p.leave {
+		p.killRest()
+	}
 	exit := p.reap()
 	if p.guard != nil {
 		p.guard.forget(p)

@@ -41,6 +41,7 @@ func (s *Spawner) Start(ctx context.Context, spec Spec) (*Process, error) {
 		p.guard = spec.Guard
 		spec.Guard.add(p)
 	}
+	p.leave = spec.Leave
 	p.Warnings, err = l.handshake(ctx, p)
 	if err != nil {
 		return nil, err

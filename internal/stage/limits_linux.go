@@ -108,11 +108,42 @@ func firstError(errs ...error) error {
 	return nil
 }
 
+// raise lifts hard limits, as long as that is allowed. It binds nobody. Where it is refused, the limits come as near as they can.
+func (s *stage) raise() error {
+	for i := range s.doc.Rlimits {
+		l := &s.doc.Rlimits[i]
+		var now unix.Rlimit
+		if err := unix.Getrlimit(l.Resource, &now); err != nil {
+			return fail("read limit", resourceName(l.Resource), err)
+		}
+		if l.Max <= now.Max {
+			continue
+		}
+		err := unix.Setrlimit(l.Resource, &unix.Rlimit{Cur: now.Cur, Max: l.Max})
+		if err == nil {
+			continue
+		}
+		err = fmt.Errorf("%w: it is %d, as for muster itself", err, now.Max)
+		if err := s.warn("set limit", fmt.Sprintf("%s to %s", resourceName(l.Resource), limitText(l.Max)), err); err != nil {
+			return err
+		}
+		l.Cur, l.Max = min(l.Cur, now.Max), now.Max
+	}
+	return nil
+}
+
+func limitText(n uint64) string {
+	if n == unix.RLIM_INFINITY {
+		return "unlimited"
+	}
+	return strconv.FormatUint(n, 10)
+}
+
+// limit comes right before the execve, because it binds the stage too: with little address space, or no more processes, it could do nothing.
 func (s *stage) limit() error {
 	for _, l := range s.doc.Rlimits {
-		err := unix.Setrlimit(l.Resource, &unix.Rlimit{Cur: l.Cur, Max: l.Max})
-		if err := s.warn("set limit", resourceName(l.Resource), err); err != nil {
-			return err
+		if err := unix.Setrlimit(l.Resource, &unix.Rlimit{Cur: l.Cur, Max: l.Max}); err != nil {
+			return fail("set limit", resourceName(l.Resource), err)
 		}
 	}
 	return nil

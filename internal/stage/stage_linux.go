@@ -71,14 +71,13 @@ func fail(op, path string, err error) error {
 
 // become carries out the document and returns only on failure. The order
 // matters: what needs privilege comes before the user, the parent-death signal
-// after it (a change of credentials clears it), and the limits as late as their
-// privilege allows, because they bind the stage too.
+// after it (a change of credentials clears it), and limits last of all.
 func (s *stage) become() error {
 	steps := []func() error{
 		s.seal,
 		s.stdin,
 		s.schedule,
-		s.limit,
+		s.raise,
 		s.user,
 		s.deathSignal,
 		s.dir,
@@ -115,6 +114,7 @@ func (s *stage) user() error {
 	if u == nil {
 		return nil
 	}
+	s.giveOutput(u.UID)
 	if err := syscall.Setgroups(u.Groups); err != nil {
 		return fail("setgroups", fmt.Sprint(u.Groups), err)
 	}
@@ -122,6 +122,16 @@ func (s *stage) user() error {
 		return fail("setgid", fmt.Sprint(u.GID), err)
 	}
 	return fail("setuid", fmt.Sprint(u.UID), syscall.Setresuid(u.UID, u.UID, u.UID))
+}
+
+// giveOutput makes the pipes of stdout and stderr the user's: a program may open /dev/stderr again, which the kernel checks as any file.
+func (s *stage) giveOutput(uid int) {
+	for _, fd := range []int{1, 2} {
+		var st unix.Stat_t
+		if unix.Fstat(fd, &st) == nil && st.Mode&unix.S_IFMT == unix.S_IFIFO {
+			_ = unix.Fchown(fd, uid, -1)
+		}
+	}
 }
 
 // deathSignal asks for the signal, then looks whether the parent ended before
@@ -162,6 +172,9 @@ func (s *stage) exec() error {
 	}
 	env := s.environment(os.Getpid())
 	s.report(Report{Op: OpExec, Path: path})
+	if err := s.limit(); err != nil {
+		return err
+	}
 	return explain(path, syscall.Exec(path, s.doc.Argv, env))
 }
 

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"os/exec"
@@ -294,5 +295,54 @@ func TestResource(t *testing.T) {
 	}
 	if got := resourceName(unix.RLIMIT_AS) + " " + resourceName(99); got != "as 99" {
 		t.Errorf("names are %s", got)
+	}
+}
+
+// A limit that binds the program must not keep the stage from becoming it.
+func TestLimitsThatWouldBindTheStage(t *testing.T) {
+	t.Parallel()
+	limit := func(resource int, n uint64) Rlimit { return Rlimit{Resource: resource, Cur: n, Max: n} }
+	got := runDoc(t, Doc{
+		Path: "/bin/sh", Argv: []string{"sh", "-c", "ulimit -v; ulimit -n; ulimit -f"},
+		Rlimits: []Rlimit{limit(unix.RLIMIT_AS, 64<<20), limit(unix.RLIMIT_NOFILE, 16), limit(unix.RLIMIT_FSIZE, 0), limit(unix.RLIMIT_DATA, 32<<20)},
+	})
+	want := result{Reports: []Report{{Op: OpExec, Path: "/bin/sh"}}, Stdout: "65536\n16\n0\n"}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// What is above the hard limit comes as near as it may, and is told.
+func TestLimitsThatMayNotBeRaised(t *testing.T) {
+	t.Parallel()
+	var now unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &now); err != nil {
+		t.Fatal(err)
+	}
+	got := runDoc(t, Doc{
+		Path: "/bin/sh", Argv: []string{"sh", "-c", "ulimit -Sn; ulimit -Hn"},
+		Rlimits: []Rlimit{{Resource: unix.RLIMIT_NOFILE, Cur: 100, Max: unix.RLIM_INFINITY}}, // more than fs.nr_open even for root
+	})
+	if len(got.Reports) != 2 || !got.Reports[0].Warning || !strings.Contains(got.Reports[0].String(), "set limit nofile to unlimited") {
+		t.Fatalf("got %+v", got)
+	}
+	if want := fmt.Sprintf("100\n%d\n", now.Max); got.Stdout != want {
+		t.Errorf("limits %q, want %q", got.Stdout, want)
+	}
+}
+
+func TestUser(t *testing.T) {
+	t.Parallel()
+	if os.Geteuid() != 0 {
+		t.Skip("needs root")
+	}
+	umask := 0o27
+	got := runDoc(t, Doc{
+		Path: "/bin/sh", Argv: []string{"sh", "-c", "id -u; id -g; id -G; umask; echo again >/dev/stderr"},
+		User: &Credential{UID: 4321, GID: 4322, Groups: []int{7, 9}}, Umask: &umask, NoNewPrivs: true,
+	})
+	want := result{Reports: []Report{{Op: OpExec, Path: "/bin/sh"}}, Stdout: "4321\n4322\n4322 7 9\n0027\n", Stderr: "again\n"}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
 	}
 }
