@@ -38,6 +38,18 @@ type App struct {
 	Spares     []Worker    `json:"spares"`
 	SpareExits []Exit      `json:"spare_exits,omitempty"`
 	Operations []Operation `json:"operations"` // the last ones, oldest first
+	Logs       Logs        `json:"logs"`
+
+	Schedule *Schedule `json:"schedule,omitempty"`  // of a job
+	Runs     []Run     `json:"runs,omitempty"`      // of a job: the last ones, oldest first
+	ReloadAt *Schedule `json:"reload_at,omitempty"` // when the app is reloaded
+}
+
+// Logs tells where the lines of an app are.
+type Logs struct {
+	Dir    string   `json:"dir,omitempty"`   // folder of log files; empty: none
+	Files  []string `json:"files,omitempty"` // that are written, with their folders; none: all lines go to the standard streams
+	Format string   `json:"format"`          // of the files: text, json or raw
 }
 
 // AppState is an app in one word.
@@ -45,11 +57,14 @@ type AppState string
 
 // The states of an app.
 const (
-	AppStarting AppState = "starting" // not all slots have been served yet
-	AppServing  AppState = "serving"  // every slot is served
-	AppDegraded AppState = "degraded" // some slots are served
-	AppDown     AppState = "down"     // none is
-	AppStopping AppState = "stopping"
+	AppStarting  AppState = "starting" // not all slots have been served yet
+	AppServing   AppState = "serving"  // every slot is served
+	AppDegraded  AppState = "degraded" // some slots are served
+	AppDown      AppState = "down"     // none is
+	AppStopping  AppState = "stopping"
+	AppRunning   AppState = "running"   // a job: a run is under way
+	AppScheduled AppState = "scheduled" // a job: the next run is to come
+	AppCompleted AppState = "completed" // a job: its only run has ended
 )
 
 // Listener is an address of the app.
@@ -103,8 +118,10 @@ type Worker struct {
 	Since        time.Time `json:"since"` // when the phase began
 	Started      time.Time `json:"started,omitzero"`
 	ReadyAt      time.Time `json:"ready_at,omitzero"`
-	Reason       string    `json:"reason,omitempty"` // why it is on its way out
-	Status       string    `json:"status,omitempty"` // what it says of itself
+	Reason       string    `json:"reason,omitempty"`    // why it is on its way out
+	Status       string    `json:"status,omitempty"`    // what it says of itself
+	Recycling    string    `json:"recycling,omitempty"` // why it is to be replaced by a fresh one, in its turn
+	Memory       app.Size  `json:"memory,omitempty"`    // that it used when it was last looked at, with --max-memory
 	BlockedSince time.Time `json:"blocked_since,omitzero"`
 	KillAt       time.Time `json:"kill_at,omitzero"` // when it will be killed if it has not ended
 }
@@ -116,9 +133,10 @@ type Exit struct {
 	Generation uint64       `json:"generation"`
 	At         time.Time    `json:"at"`
 	Lived      app.Duration `json:"lived,omitempty"`
-	Why        string       `json:"why"`              // as "exit status 1"
-	Reason     string       `json:"reason,omitempty"` // why it was on its way out before
-	Failed     bool         `json:"failed"`           // it should not have ended
+	Why        string       `json:"why"`                // as "exit status 1"
+	Reason     string       `json:"reason,omitempty"`   // why it was on its way out before
+	Recycled   string       `json:"recycled,omitempty"` // why it was replaced by a fresh one
+	Failed     bool         `json:"failed"`             // it should not have ended
 	RetryIn    app.Duration `json:"retry_in,omitempty"`
 	Stderr     []string     `json:"stderr,omitempty"` // its last lines
 }

@@ -37,7 +37,12 @@ const (
 	EventReloaded     EventKind = "reloaded"      // every slot serves the new generation
 	EventReloadFailed EventKind = "reload-failed" // the last good generation stays, or comes back
 	EventRecycling    EventKind = "recycling"     // the worker is being replaced for its age, memory or requests
+	EventRunBegan     EventKind = "run-began"     // of a job
+	EventRunEnded     EventKind = "run-ended"     //
+	EventRunSkipped   EventKind = "run-skipped"   // there is none: another one was under way, or it was too late
+	EventCompleted    EventKind = "completed"     // the only run of a job has ended; the last event
 	EventScaled       EventKind = "scaled"        // another number of slots is wanted
+	EventMaster       EventKind = "master"        // of the daemon: the state of an app's master is another one, told by Why
 )
 
 // Event is something that happened in an app. A stream of them begins with a snapshot unless the client has named a revision that the
@@ -46,7 +51,8 @@ type Event struct {
 	Revision   uint64       `json:"revision"` // one more with each event
 	At         time.Time    `json:"at"`
 	Kind       EventKind    `json:"kind"`
-	Slot       int          `json:"slot"` // NoSlot: none
+	Name       string       `json:"name,omitempty"` // of the app, where events of several come together
+	Slot       int          `json:"slot"`           // NoSlot: none
 	Worker     uint64       `json:"worker,omitempty"`
 	PID        int          `json:"pid,omitempty"`
 	Generation uint64       `json:"generation,omitempty"`
@@ -55,5 +61,6 @@ type Event struct {
 	After      app.Duration `json:"after,omitempty"`  // how long it took, or until the next try
 	Stderr     []string     `json:"stderr,omitempty"` // last lines of a worker that failed
 	Operation  *Operation   `json:"operation,omitempty"`
+	Run        *Run         `json:"run,omitempty"`
 	App        *App         `json:"app,omitempty"` // of a snapshot
 }

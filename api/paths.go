@@ -6,18 +6,41 @@ const (
 	PathReady     = "/readyz"
 	PathApp       = "/v1/app"
 	PathEvents    = "/v1/events"
+	PathLogs      = "/v1/logs"
 	PathReload    = "/v1/reload"
 	PathRollback  = "/v1/rollback"
 	PathScale     = "/v1/scale"
 	PathStop      = "/v1/stop"
 	PathUpgrade   = "/v1/upgrade"
+	PathKeep      = "/v1/keep"
 	PathOperation = "/v1/operations/{id}"
 )
 
+// Paths of the daemon's API, beside PathHealth and PathEvents.
+const (
+	PathDaemon     = "/v1/daemon"
+	PathDaemonStop = "/v1/daemon/stop"
+	PathApps       = "/v1/apps"
+	PathEntry      = "/v1/apps/{name}"
+	PathEntryStart = "/v1/apps/{name}/start"
+	PathEntryStop  = "/v1/apps/{name}/stop"
+	PathRestart    = "/v1/apps/{name}/restart"
+	PathSave       = "/v1/save"
+	PathResurrect  = "/v1/resurrect"
+)
+
+// HeaderPosition is, in the answer to PathLogs, the position behind its lines, for ParamSince.
+const HeaderPosition = "Muster-Log-Position"
+
 // Query parameters.
 const (
-	ParamSince = "since" // of PathEvents: the last revision that the client knows
-	ParamWait  = "wait"  // of PathOperation: how long the answer may wait for the end of the operation, as "30s"
+	ParamSince  = "since"  // of PathEvents: the last revision that the client knows; of PathLogs: the position that it knows
+	ParamFollow = "follow" // of PathLogs: "true" goes on until the client goes
+	ParamWith   = "with"   // of PathApps and PathEntry: "env" for the values of the environment, "apps" for what the masters answer
+	ParamIdle   = "idle"   // of PathEntry: how long the answer may wait until no master of the app runs, as "30s"
+	ParamHeld   = "held"   // of PathEntry: how long the answer may wait while the app is held for what ParamWhy says, as "30s"
+	ParamWhy    = "why"    // of PathEntry with ParamHeld: the Why of the entry that the client knows
+	ParamWait   = "wait"   // of PathOperation: how long the answer may wait for the end of the operation, as "30s"
 )
 
 // ScaleRequest is the body of PathScale.
@@ -29,4 +52,6 @@ type ScaleRequest struct {
 // StopRequest is the body of PathStop; it may be absent.
 type StopRequest struct {
 	Now bool `json:"now,omitempty"` // kill the workers without waiting for them
+	// With are the apps that are being stopped at the same time. The daemon lets those that depend on this one end first. A master ignores it.
+	With []string `json:"with,omitempty"`
 }

@@ -13,6 +13,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"time"
 
@@ -34,7 +35,10 @@ func New(socket string) *Client {
 		var d net.Dialer
 		return d.DialContext(ctx, "unix", socket)
 	}
-	return &Client{socket: socket, http: &http.Client{Transport: &http.Transport{DialContext: dial}}}
+	// A connection for each request: one that is kept may be closed just when the next request is on its way, as in an upgrade, and then
+	// nobody knows whether it was heard. A new one is answered by whoever accepts it.
+	transport := &http.Transport{DialContext: dial, DisableKeepAlives: true}
+	return &Client{socket: socket, http: &http.Client{Transport: transport}}
 }
 
 // Socket is the path that New was given.
@@ -51,6 +55,11 @@ func (c *Client) App(ctx context.Context) (api.App, error) {
 // Reload replaces all workers by those of a new generation. What is returned by this and the next ones has only begun; see Await.
 func (c *Client) Reload(ctx context.Context) (api.Operation, error) {
 	return call[api.Operation](ctx, c, http.MethodPost, api.PathReload, nil)
+}
+
+// ReloadAs is Reload to what l says.
+func (c *Client) ReloadAs(ctx context.Context, l api.Launch) (api.Operation, error) {
+	return call[api.Operation](ctx, c, http.MethodPost, api.PathReload, api.ReloadRequest{Launch: &l})
 }
 
 // Rollback brings back what the last reload has replaced.
@@ -73,6 +82,12 @@ func (c *Client) Upgrade(ctx context.Context) (api.Operation, error) {
 	return call[api.Operation](ctx, c, http.MethodPost, api.PathUpgrade, nil)
 }
 
+// Keep lets the master give its descriptors to another store: see api.KeepRequest.
+func (c *Client) Keep(ctx context.Context, socket string) error {
+	_, err := call[struct{}](ctx, c, http.MethodPost, api.PathKeep, api.KeepRequest{Socket: socket})
+	return err
+}
+
 // Operation returns an operation as soon as it has ended, or after wait as it is then. Zero does not wait.
 func (c *Client) Operation(ctx context.Context, id string, wait time.Duration) (api.Operation, error) {
 	path := strings.Replace(api.PathOperation, "{id}", url.PathEscape(id), 1)
@@ -80,6 +95,18 @@ func (c *Client) Operation(ctx context.Context, id string, wait time.Duration) (
 		path += "?" + api.ParamWait + "=" + url.QueryEscape(wait.String())
 	}
 	return call[api.Operation](ctx, c, http.MethodGet, path, nil)
+}
+
+// Logs returns the last lines of an app that has no log files, in the form of a log file, behind the position since, and the position behind them.
+// A negative since is the beginning. With follow the lines do not end before the master does. They are the caller's to close.
+func (c *Client) Logs(ctx context.Context, since int64, follow bool) (lines io.ReadCloser, next int64, err error) {
+	query := url.Values{api.ParamSince: {strconv.FormatInt(since, 10)}, api.ParamFollow: {strconv.FormatBool(follow)}}
+	resp, err := c.send(ctx, http.MethodGet, api.PathLogs+"?"+query.Encode(), nil)
+	if err != nil {
+		return nil, 0, err
+	}
+	next, _ = strconv.ParseInt(resp.Header.Get(api.HeaderPosition), 10, 64)
+	return resp.Body, next, nil
 }
 
 // longPoll is how long one request of Await waits.
@@ -127,7 +154,7 @@ func (c *Client) send(ctx context.Context, method, path string, body any) (*http
 	case err != nil && ctx.Err() != nil:
 		return nil, ctx.Err()
 	case err != nil:
-		return nil, fmt.Errorf("reach the master at %s: %w: %w", c.socket, ErrUnreachable, cause(err))
+		return nil, fmt.Errorf("reach %s: %w: %w", c.socket, ErrUnreachable, cause(err))
 	case resp.StatusCode >= http.StatusBadRequest:
 		defer func() { _ = resp.Body.Close() }()
 		return nil, failure(resp)

@@ -139,3 +139,17 @@ func TestEvents(t *testing.T) {
 		t.Errorf("at the end: %v", err)
 	}
 }
+
+// A stream that ends before its first event is gone on with from where it was to begin.
+func TestEventsThatEndAtOnce(t *testing.T) {
+	t.Parallel()
+	c := serve(t, func(http.ResponseWriter, *http.Request) {})
+	events, err := c.EventsSince(t.Context(), 4)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer events.Close()
+	if _, err := events.Next(); !errors.Is(err, io.EOF) || events.Revision() != 4 {
+		t.Errorf("revision %d, %v", events.Revision(), err)
+	}
+}

@@ -24,7 +24,12 @@ func (c *Client) Events(ctx context.Context) (*Events, error) { return c.events(
 
 // EventsSince goes on after a revision. If the master does not know any more what came then, the first event is a snapshot.
 func (c *Client) EventsSince(ctx context.Context, revision uint64) (*Events, error) {
-	return c.events(ctx, "?"+api.ParamSince+"="+strconv.FormatUint(revision, 10))
+	events, err := c.events(ctx, "?"+api.ParamSince+"="+strconv.FormatUint(revision, 10))
+	if err != nil {
+		return nil, err
+	}
+	events.last = revision // it may end before the first event
+	return events, nil
 }
 
 func (c *Client) events(ctx context.Context, query string) (*Events, error) {
@@ -49,7 +54,7 @@ func (e *Events) Next() (api.Event, error) {
 	return event, fmt.Errorf("read events: %w", err)
 }
 
-// Revision is that of the last event, for EventsSince.
+// Revision is that of the last event, or what EventsSince was told, for the next EventsSince.
 func (e *Events) Revision() uint64 { return e.last }
 
 // Close ends the stream.

@@ -20,11 +20,11 @@ func bases() []string {
 		}
 	}
 	var all []string
+	if os.Geteuid() == 0 { // first: a session's folder goes with the session, and a unit of the system has none
+		all = append(all, "/run/muster")
+	}
 	if xdg := os.Getenv("XDG_RUNTIME_DIR"); filepath.IsAbs(xdg) && mine(xdg) { // sudo may leave us another user's
 		all = append(all, filepath.Join(xdg, "muster"))
-	}
-	if os.Geteuid() == 0 {
-		all = append(all, "/run/muster")
 	}
 	return append(all, filepath.Join(os.TempDir(), "muster-"+strconv.Itoa(os.Geteuid())))
 }
@@ -69,7 +69,7 @@ func claim(dir string) error {
 		return fmt.Errorf("%s is not a folder", dir)
 	case owner(info) != os.Geteuid():
 		return &ForeignError{Path: dir, UID: owner(info)}
-	case info.Mode().Perm()&0o077 != 0:
+	case info.Mode().Perm()&0o066 != 0: // others may go through to a shared folder whose name they know
 		return os.Chmod(dir, 0o700)
 	}
 	return nil

@@ -5,6 +5,7 @@
 //	│  ├─ lock          held by an open descriptor for as long as the master lives
 //	│  ├─ master.json   Info: who it is, and where its socket is
 //	│  └─ control.sock  in the private folder instead where the path would be too long
+//	├─ .daemon/         the same of the daemon, with starting, held by who starts it
 //	└─ .m123456/        the private folder of one master: its workers' notify sockets; it goes with the master, whatever ended it
 //
 // Whether a master lives is told by its lock and its socket, never by a file: what a killed one left behind means nothing.

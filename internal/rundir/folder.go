@@ -1,6 +1,7 @@
 package rundir
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -32,12 +33,14 @@ type Info struct {
 	Started time.Time `json:"started"`
 	Version string    `json:"version,omitempty"`
 	Socket  string    `json:"socket"`
+	Private string    `json:"private,omitempty"` // its private folder
 }
 
 // Folder is the place of a running master.
 type Folder struct {
 	path    string
 	private string
+	former  string   // private folder of a master that was killed, if it is there; see Former
 	lock    *os.File // open for the life of the master; closed by Close
 }
 
@@ -60,8 +63,9 @@ func (e *TakenError) Hint() string {
 }
 
 // Open makes the place of a master and holds its name until Close, or until the process ends. A *TakenError means that another master
-// has the name, a *ForeignError that the folder is another user's.
-func Open(name string) (*Folder, error) {
+// has the name, a *ForeignError that the folder is another user's. Sockets in the private folder of one that is shared can be reached by other
+// users, as far as they let them.
+func Open(name string, isShared bool) (*Folder, error) {
 	base, err := openBase()
 	if err != nil {
 		return nil, err
@@ -70,12 +74,33 @@ func Open(name string) (*Folder, error) {
 	if f.lock, err = hold(f.path); err != nil {
 		return nil, f.refused(name, err)
 	}
+	old, _ := readInfo(f.path)
+	awaitGuard(old.Private)
+	if isPrivate(old.Private) {
+		f.former = old.Private
+	}
 	f.clear() // what a killed master left
-	if f.private, err = makePrivate(base); err != nil {
+	if f.private, err = makeFolder(base, isShared); err != nil {
 		f.Close()
 		return nil, err
 	}
 	return f, nil
+}
+
+// guardTime bounds the wait for the guard of a master that was killed.
+const guardTime = 5 * time.Second
+
+// awaitGuard waits until the guard of a killed master has done its work: until then its workers hold their sockets. The guard holds a
+// lock on the private folder.
+func awaitGuard(private string) {
+	if private == "" || !isPrivate(private) {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), guardTime)
+	defer cancel()
+	if release, err := await(ctx, private, os.O_RDONLY); err == nil {
+		release()
+	}
 }
 
 func (f *Folder) refused(name string, err error) error {
@@ -89,19 +114,34 @@ func (f *Folder) refused(name string, err error) error {
 // makePrivate makes the folder of sockets, with a path that leaves room for their names.
 func makePrivate(base string) (string, error) {
 	for _, dir := range []string{base, os.TempDir(), "/tmp"} {
-		const suffix = len("/.m4294967295")
-		if len(dir)+suffix+longestSocket > maxPath {
-			continue
-		}
-		if path, err := os.MkdirTemp(dir, ".m"); err == nil {
+		if path, err := makePrivateIn(dir); err == nil {
 			return path, nil
 		}
 	}
 	return "", fmt.Errorf("make a folder for sockets in %s, %s or /tmp: none is writable with a short path", base, os.TempDir())
 }
 
+func makePrivateIn(dir string) (string, error) {
+	const suffix = len("/.m4294967295")
+	if len(dir)+suffix+longestSocket > maxPath {
+		return "", unix.ENAMETOOLONG
+	}
+	return os.MkdirTemp(dir, ".m")
+}
+
+func makeFolder(base string, isShared bool) (string, error) {
+	if isShared {
+		return makeShared(base)
+	}
+	return makePrivate(base)
+}
+
 // Private is the folder for what must go with the master even if it is killed.
 func (f *Folder) Private() string { return f.private }
+
+// Former is the private folder that a killed master has left, because nobody guarded it: its workers may live. Empty: there is none. It is the
+// caller's to remove.
+func (f *Folder) Former() string { return f.former }
 
 // Socket is the path for the control socket.
 func (f *Folder) Socket() string {
@@ -116,6 +156,7 @@ func (f *Folder) Publish(info Info) error {
 	if info.Socket == "" {
 		info.Socket = f.Socket()
 	}
+	info.Private = f.private
 	text, err := json.MarshalIndent(info, "", "  ")
 	if err != nil {
 		return err

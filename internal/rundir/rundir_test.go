@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -26,7 +27,7 @@ func TestMain(m *testing.M) {
 	if name == "" {
 		os.Exit(m.Run())
 	}
-	folder, err := rundir.Open(name)
+	folder, err := rundir.Open(name, false)
 	if err == nil {
 		err = folder.Publish(rundir.Info{Name: name, PID: os.Getpid()})
 	}
@@ -44,7 +45,7 @@ func home(t *testing.T) string {
 
 func open(t *testing.T, name string) *rundir.Folder {
 	t.Helper()
-	f, err := rundir.Open(name)
+	f, err := rundir.Open(name, false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -63,7 +64,7 @@ func TestFolderIsFoundAndGoes(t *testing.T) {
 		t.Fatal(err)
 	}
 	got, err := rundir.Find("api")
-	info.Socket = f.Socket()
+	info.Socket, info.Private = f.Socket(), f.Private()
 	if err != nil || cmp.Diff([]rundir.Info{info}, got) != "" {
 		t.Errorf("got %+v, %v", got, err)
 	}
@@ -87,7 +88,7 @@ func TestNameIsTakenOnce(t *testing.T) {
 	if err := f.Publish(rundir.Info{Name: "api", PID: 7}); err != nil {
 		t.Fatal(err)
 	}
-	_, err := rundir.Open("api")
+	_, err := rundir.Open("api", false)
 	taken, ok := errors.AsType[*rundir.TakenError](err)
 	if !ok || taken.PID != 7 || !strings.Contains(taken.Hint(), "--name") || !strings.Contains(err.Error(), "process 7") {
 		t.Errorf("got %v", err)
@@ -116,13 +117,32 @@ func TestNameOfAKilledMasterIsFree(t *testing.T) {
 	if line, _ := bufio.NewReader(stdout).ReadString('\n'); line != "<nil>\n" {
 		t.Fatalf("holder said %q", line)
 	}
-	_, err = rundir.Open("api")
+	_, err = rundir.Open("api", false)
 	if taken, ok := errors.AsType[*rundir.TakenError](err); !ok || taken.PID != cmd.Process.Pid {
 		t.Errorf("got %v", err)
 	}
+	infos, err := rundir.Find("api")
+	if err != nil || len(infos) != 1 {
+		t.Fatalf("found %v, %v", infos, err)
+	}
+	guard, err := os.Open(infos[0].Private) // as the guard of that master holds it
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Flock(int(guard.Fd()), syscall.LOCK_SH); err != nil {
+		t.Fatal(err)
+	}
 	_ = cmd.Process.Kill()
 	_ = cmd.Wait()
+	var done atomic.Bool
+	go func() { // ends before Open can
+		done.Store(true)
+		_ = guard.Close()
+	}()
 	open(t, "api")
+	if !done.Load() {
+		t.Error("the name was free before the guard had done its work")
+	}
 	if left, err := rundir.All(); err != nil || len(left) > 0 {
 		t.Errorf("the dead one is still there: %v, %v", left, err)
 	}
@@ -164,7 +184,7 @@ func TestForeignFolderIsRefused(t *testing.T) {
 	if err := os.Chown(dir+"/run", 65534, 65534); err != nil {
 		t.Fatal(err)
 	}
-	_, err := rundir.Open("api")
+	_, err := rundir.Open("api", false)
 	if foreign, ok := errors.AsType[*rundir.ForeignError](err); !ok || foreign.UID != 65534 || !strings.Contains(foreign.Hint(), "MUSTER_HOME") {
 		t.Errorf("got %v", err)
 	}
@@ -175,7 +195,7 @@ func TestLinkIsNoFolder(t *testing.T) {
 	if err := os.Symlink(t.TempDir(), dir+"/run"); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := rundir.Open("api"); err == nil || !strings.Contains(err.Error(), "is not a folder") {
+	if _, err := rundir.Open("api", false); err == nil || !strings.Contains(err.Error(), "is not a folder") {
 		t.Errorf("got %v", err)
 	}
 }
@@ -197,7 +217,11 @@ func TestBasesOfTheEnvironment(t *testing.T) {
 	t.Setenv("XDG_RUNTIME_DIR", runtime)
 	t.Setenv("TMPDIR", temp)
 	f := open(t, "muster-rundir-test")
-	if want := runtime + "/muster/"; !strings.HasPrefix(f.Socket(), want) {
+	want := runtime + "/muster/"
+	if os.Geteuid() == 0 {
+		want = "/run/muster/"
+	}
+	if !strings.HasPrefix(f.Socket(), want) {
 		t.Errorf("socket %s, want it below %s", f.Socket(), want)
 	}
 	f.Close()

@@ -1,0 +1,33 @@
+package apiserver
+
+import (
+	"encoding/json"
+	"net/http"
+	"time"
+)
+
+// writeWithin is how long a client may take for an event.
+const writeWithin = 10 * time.Second
+
+// Stream writes a line of JSON per event, first what stands in first, until the client goes or is too slow, or the channel is closed.
+func Stream[E any](out http.ResponseWriter, r *http.Request, first []E, events <-chan E) {
+	out.Header().Set("Content-Type", "application/x-ndjson")
+	control, lines := http.NewResponseController(out), json.NewEncoder(out)
+	write := func(events ...E) bool {
+		_ = control.SetWriteDeadline(time.Now().Add(writeWithin))
+		for _, e := range events {
+			if lines.Encode(e) != nil {
+				return false
+			}
+		}
+		return control.Flush() == nil
+	}
+	for more := write(first...); more; {
+		select {
+		case e, open := <-events:
+			more = open && write(e)
+		case <-r.Context().Done():
+			return
+		}
+	}
+}
