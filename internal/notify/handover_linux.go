@@ -35,3 +35,12 @@ func Adopt(fd int, path string) (*Socket, error) {
 	}
 	return &Socket{conn: conn.(*net.UnixConn), path: path, control: make([]byte, controlSize)}, nil
 }
+
+// FD returns the number of the descriptor, which remains the Socket's; -1 after Close.
+func (s *Socket) FD() int {
+	n := -1
+	if raw, err := s.conn.SyscallConn(); err == nil {
+		_ = raw.Control(func(fd uintptr) { n = int(fd) }) // fails only when closed
+	}
+	return n
+}

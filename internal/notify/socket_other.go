@@ -32,3 +32,6 @@ func (*Socket) Detach() (int, error) { return -1, errors.ErrUnsupported }
 
 // Adopt returns errors.ErrUnsupported.
 func Adopt(int, string) (*Socket, error) { return nil, errors.ErrUnsupported }
+
+// FD returns -1.
+func (*Socket) FD() int { return -1 }
