@@ -63,8 +63,19 @@ func decodeInternal(cmd string, record []byte) (any, error) {
 		return socketCountRecord{key}, nil
 	case "NODE_SOCKET_NOTIFY_CLOSE":
 		return socketClosedRecord{key}, nil
+	case "NODE_MUSTER":
+		return decodeOwn(m), nil
 	}
 	return ignoredRecord{}, nil
+}
+
+// decodeOwn reads what muster's own script in a Node program says.
+func decodeOwn(m map[string]json.RawMessage) any {
+	n, err := strconv.ParseInt(string(m["connections"]), 10, 64)
+	if err != nil {
+		return ignoredRecord{}
+	}
+	return Connections{Count: n}
 }
 
 // decodeHandle unwraps a handle that was sent again, which has an envelope within the envelope and yet one descriptor.
@@ -182,6 +193,7 @@ func isNumber(raw json.RawMessage) bool {
 var wanted = map[string]bool{
 	"cmd": true, "act": true, "seq": true, "ack": true, "accepted": true, "key": true, "type": true, "msg": true, "index": true, "data": true,
 	"address": true, "port": true, "addressType": true, "fd": true, "flags": true, "backlog": true, "readableAll": true, "writableAll": true,
+	"connections": true,
 }
 
 // members returns the wanted members of a JSON object, none for any other value. As in JavaScript names are exact and the last one wins.

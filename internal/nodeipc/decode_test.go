@@ -56,6 +56,8 @@ var decodeCases = []struct {
 	{"not accepted", cluster(`"ack":3,"accepted":false,"seq":4`), Accepted{Seq: 3}},
 	{"reply to nothing", cluster(`"ack":3,"seq":4`), ignoredRecord{}},
 	{"ack is a string", cluster(`"ack":"3","accepted":true,"seq":4`), ignoredRecord{}},
+	{"connections", `{"cmd":"NODE_MUSTER","connections":4294967296}`, Connections{Count: 1 << 32}},
+	{"no connections", `{"cmd":"NODE_MUSTER","connections":"many"}`, ignoredRecord{}},
 	{"act from the future", cluster(`"act":"suspend","seq":4`), ignoredRecord{}},
 	{"ack", `{"cmd":"NODE_HANDLE_ACK"}`, ackRecord{held: true}},
 	{"nack", `{"cmd":"NODE_HANDLE_NACK"}`, ackRecord{}},

@@ -5,7 +5,8 @@ import (
 	"encoding/json"
 )
 
-// Event is what Receive returns: one of Online, Query, Listening, Closed, ExitedAfterDisconnect, Accepted, HandleAck, HandleLost and Message.
+// Event is what Receive returns: one of Online, Query, Listening, Closed, ExitedAfterDisconnect, Accepted, HandleAck, HandleLost,
+// Connections and Message.
 type Event interface{ event() }
 
 // Online says that the worker's runtime is up and knows it is a cluster worker. It is its first record, before any code of the program
@@ -42,6 +43,10 @@ type HandleAck struct {
 // channel ended first. The fields are those of HandleAck.
 type HandleLost HandleAck
 
+// Connections says that the worker has accepted so many connections. It is muster's own record, {"cmd":"NODE_MUSTER","connections":N}: a Node
+// program cannot write to a notify socket.
+type Connections struct{ Count int64 }
+
 // Message is what the program sent with process.send.
 type Message struct {
 	Raw  json.RawMessage
@@ -71,4 +76,5 @@ func (ExitedAfterDisconnect) event() {}
 func (Accepted) event()              {}
 func (HandleAck) event()             {}
 func (HandleLost) event()            {}
+func (Connections) event()           {}
 func (Message) event()               {}

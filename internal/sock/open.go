@@ -20,6 +20,7 @@ type Options struct {
 	Nonblock bool        // O_NONBLOCK on the description: Node needs it set, programs that inherit by LISTEN_FDS expect it cleared
 	Backlog  int         // length of the accept queue in connections; 0: DefaultBacklog
 	Mode     os.FileMode // permissions of a unix socket's path; 0: what the umask leaves
+	UID, GID int         // who owns that path; 0 and less: this process
 	V6Only   bool        // no IPv4 on an IPv6 socket
 }
 

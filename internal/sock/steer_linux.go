@@ -170,19 +170,42 @@ func (st *Steering) Table() []int { return slices.Clone(st.table) }
 func (st *Steering) FDs() (slots, buckets int) { return st.slots.FD(), st.buckets.FD() }
 
 // RestoreSteering takes over the steering of a predecessor by the descriptors of its maps, without a moment of other steering.
-// Slot i has the i-th socket and weight. On success the Steering owns the descriptors; on error they are closed.
+// Slot i has the i-th socket and weight. A predecessor that was killed may have done more than it has told: there may be more sockets than
+// weights, and where the kernel's table is another than the weights make, they count as not in force. On success the Steering owns the
+// descriptors; on error they are closed.
 func RestoreSteering(sockets []*Socket, weights []int, slots, buckets int) (*Steering, error) {
-	if len(sockets) == 0 || len(sockets) != len(weights) {
+	if len(sockets) == 0 || len(sockets) < len(weights) {
 		return nil, errors.Join(
 			fmt.Errorf("restore steering: %d sockets, %d weights", len(sockets), len(weights)),
 			unix.Close(slots), unix.Close(buckets))
 	}
-	st := &Steering{members: slices.Clone(sockets), weights: slices.Clone(weights)}
-	if err := st.restore(slots, buckets); err != nil {
+	st := &Steering{members: slices.Clone(sockets[:len(weights)]), weights: slices.Clone(weights)}
+	err := st.restore(slots, buckets)
+	if err == nil {
+		err = st.extend(sockets[len(weights):])
+	}
+	if err != nil {
 		st.release()
 		return nil, fmt.Errorf("restore steering of listener %s: %w", describe(sockets[0].listener), err)
 	}
 	return st, nil
+}
+
+// extend adds sockets that the predecessor may have added, or not, and compares the table with the weights.
+func (st *Steering) extend(sockets []*Socket) error {
+	for _, s := range sockets {
+		i := len(st.members)
+		if err := st.put(i, s); errors.Is(err, unix.EBUSY) { // it is in the map already
+			st.members = append(st.members, s)
+		} else if err != nil {
+			return err
+		}
+		st.weights = append(st.weights, 0)
+	}
+	if table, err := spread(st.table, st.weights); err != nil || !slices.Equal(table, st.table) {
+		clear(st.weights)
+	}
+	return nil
 }
 
 func (st *Steering) restore(slots, buckets int) error {

@@ -54,12 +54,25 @@ func (s *Socket) openPath(o Options) error {
 		return failure(s.listener, err)
 	}
 	s.file = &id
+	if o.UID > 0 || o.GID > 0 {
+		if err := os.Lchown(s.listener.Path, o.owner(o.UID), o.owner(o.GID)); err != nil {
+			return failure(s.listener, err)
+		}
+	}
 	if o.Mode != 0 { // before listen: until then nobody can connect
 		if err := os.Chmod(s.listener.Path, o.Mode.Perm()); err != nil {
 			return failure(s.listener, err)
 		}
 	}
 	return s.listen(o)
+}
+
+// owner is a number for chown: root owns what it makes anyway.
+func (o Options) owner(id int) int {
+	if id > 0 {
+		return id
+	}
+	return -1
 }
 
 func bindPath(fd int, l app.Listener) error {
