@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/musterd/muster/api"
+	"github.com/musterd/muster/internal/apiserver"
 	"github.com/musterd/muster/internal/app"
 	"github.com/musterd/muster/internal/lifecycle"
 )
@@ -40,7 +41,7 @@ func (m *Master) roll(kind api.OperationKind, cfg Config, unresolved error) *api
 	}
 	if unresolved != nil {
 		m.log.Error("reload refused", keyOp, op.ID, keyReason, unresolved)
-		m.fail(op, unresolved.Error(), hintOf(unresolved))
+		m.fail(op, unresolved.Error(), apiserver.HintOf(unresolved))
 		return op
 	}
 	text := "reloading"
@@ -75,6 +76,9 @@ func (m *Master) changeable(cfg Config) error {
 			Field: field, Value: to, Reason: fmt.Sprintf("%s cannot change while the app runs (it is %s)", what, from), Hint: "stop the app and start it again",
 		}
 	}
+	if err := m.staysJob(cfg.App); err != nil {
+		return err
+	}
 	from, to := listenLines(m.cfg.App), listenLines(cfg.App)
 	switch {
 	case cfg.App.Name != m.cfg.App.Name:
@@ -83,11 +87,19 @@ func (m *Master) changeable(cfg Config) error {
 		return change("handoff", "the hand-off", string(m.cfg.Handoff), string(cfg.Handoff))
 	case cfg.balance() != m.cfg.balance():
 		return change("balance", "the balance", string(m.cfg.balance()), string(cfg.balance()))
+	case !logsAs(cfg.App, m.cfg.App):
+		return &app.Error{Reason: "where and how the app logs cannot change while it runs", Hint: "stop the app and start it again"}
+	case cfg.switches() && !m.run.IsShared():
+		return change("user", "the user of the workers", "that of muster", cfg.App.User)
+	case socketsAs(cfg.App) != socketsAs(m.cfg.App):
+		return &app.Error{Reason: "mode, owner and group of the sockets cannot change while the app runs", Hint: "stop the app and start it again"}
 	case from != to:
 		return change("listen", "the listeners", from, to)
 	}
 	return nil
 }
+
+func socketsAs(a app.App) [3]string { return [3]string{a.ListenMode, a.ListenOwner, a.ListenGroup} }
 
 func listenLines(a app.App) string {
 	lines := make([]string, len(a.Listeners))
@@ -124,6 +136,7 @@ func (m *Master) reloaded(a lifecycle.Announce) {
 	c.Previous, c.Good = c.Good, m.state.Gen
 	m.cfg = *m.configOf(c.Good)
 	m.forgetConfigs()
+	m.openWatch()
 }
 
 // othersAccept tells whether a worker of another generation may still take connections: it lives, and has not closed its listeners.
@@ -173,6 +186,8 @@ func (m *Master) scaleTo(text string) outcome {
 		return outcome{err: err}
 	case m.state.Stopping:
 		return outcome{err: &api.Error{Kind: api.KindConflict, Message: "the app is being stopped"}}
+	case m.cfg.App.Job:
+		return outcome{err: &api.Error{Kind: api.KindConflict, Message: "a job has one worker, while it runs", Hint: "--overlap says what happens to a run that is due during another"}}
 	}
 	return outcome{op: *m.resize(want)}
 }

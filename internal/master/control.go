@@ -6,13 +6,13 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"net/http"
 	"os"
 	"time"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/musterd/muster/api"
+	"github.com/musterd/muster/internal/apiserver"
 	"github.com/musterd/muster/internal/lifecycle"
 	"github.com/musterd/muster/internal/logs"
 	"github.com/musterd/muster/internal/rundir"
@@ -20,9 +20,9 @@ import (
 
 // control is the master's API: its server, who watches and waits, and what is remembered for them. The loop owns everything in it.
 type control struct {
-	server   *http.Server
-	socket   int  // the listening socket, beside the server's copy; -1: none. Closed by closeControl
-	halted   bool // who watches or waits is let go at once
+	server   *apiserver.Server // nil: none
+	socket   int               // the listening socket, beside the server's copy; -1: none. Closed by closeControl
+	halted   bool              // who watches or waits is let go at once
 	watchers map[*watcher]struct{}
 	waiters  map[uint64][]chan api.Operation // for the end of an operation
 	recent   []api.Event                     // the last ones, oldest first
@@ -39,6 +39,7 @@ type memory struct {
 	Good       lifecycle.Generation            `json:"good"`     // the last that proved itself
 	Served     bool                            `json:"served"`   // every slot was, once
 	Previous   lifecycle.Generation            `json:"previous"` // the one that it replaced; zero: none
+	Calendar   calendar                        `json:"calendar,omitzero"`
 }
 
 func newControl(cfg Config) control {
@@ -58,22 +59,25 @@ const firstGeneration = lifecycle.Generation(1)
 
 // Bounds of the server.
 const (
-	maxRequest  = 64 << 10         // bytes of a body
 	askTimeout  = 10 * time.Second // for the loop to answer
-	writeWithin = 10 * time.Second // for a client to take an event
 	lastAnswers = time.Second      // for the answers that are under way when the master ends
 )
 
 // openControl makes the socket and serves the API on it, until closeControl.
 func (m *Master) openControl() error {
-	listener, err := listenControl(m.run.Socket())
+	listener, err := apiserver.Listen(m.run.Socket())
 	if err != nil {
 		return fmt.Errorf("open control socket: %w", err)
 	}
-	if m.control.socket, err = dupListener(listener); err != nil {
+	if m.control.socket, err = apiserver.Duplicate(listener); err != nil {
 		return fmt.Errorf("keep control socket: %w", errors.Join(err, listener.Close()))
 	}
 	m.serveControl(listener)
+	return m.publishPlace()
+}
+
+// publishPlace lets clients find this process.
+func (m *Master) publishPlace() error {
 	info := rundir.Info{Name: m.cfg.App.Name, PID: os.Getpid(), Cwd: m.cfg.Base, Started: m.control.memory.Started, Version: m.cfg.Version}
 	if err := m.run.Publish(info); err != nil {
 		return fmt.Errorf("tell where the master is: %w", err)
@@ -81,44 +85,14 @@ func (m *Master) openControl() error {
 	return nil
 }
 
-// listenControl makes a socket that only its owner may connect to. The folder is its owner's alone, so there is no moment at which others
-// could.
-func listenControl(path string) (*net.UnixListener, error) {
-	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
-	if err != nil {
-		return nil, err
-	}
-	l.SetUnlinkOnClose(false) // the folder goes as a whole
-	if err := os.Chmod(path, 0o600); err != nil {
-		return nil, errors.Join(err, l.Close())
-	}
-	return l, nil
-}
-
 func (m *Master) serveControl(l net.Listener) {
-	m.control.server = &http.Server{
-		Handler:           m.api(),
-		ConnContext:       withPeer,
-		ReadHeaderTimeout: askTimeout,
-		MaxHeaderBytes:    maxRequest,
-		ErrorLog:          slog.NewLogLogger(m.log.Handler(), slog.LevelDebug),
-	}
-	server := m.control.server
-	m.wg.Go(func() { // ends when the server is closed
-		if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+	s := apiserver.New(l, m.api(), slog.NewLogLogger(m.log.Handler(), slog.LevelDebug))
+	m.control.server = s
+	m.wg.Go(func() { // ends when the server is halted
+		if err := s.Run(); err != nil {
 			m.log.Error("control socket lost", logs.KeyPID, os.Getpid(), keyError, err)
 		}
 	})
-}
-
-func dupListener(l *net.UnixListener) (int, error) {
-	raw, err := l.SyscallConn()
-	if err != nil {
-		return -1, err
-	}
-	fd := -1
-	err = raw.Control(func(n uintptr) { fd = dup(int(n)) })
-	return fd, err
 }
 
 // resumeControl serves the API again on the socket that lived through an upgrade. Clients have been waiting in its queue.
@@ -164,15 +138,10 @@ func (m *Master) closeControl() {
 	}
 }
 
-// haltServer lets every client have its last answer, as far as it takes it, and serves no more. The socket stays open.
+// haltServer lets every client that was accepted have its answer, as far as it takes it, and serves no more. The socket stays open.
 func (m *Master) haltServer() {
-	if m.control.server == nil {
-		return
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), lastAnswers)
-	defer cancel()
-	if m.control.server.Shutdown(ctx) != nil {
-		_ = m.control.server.Close() // whoever is still connected reads the end
+	if m.control.server != nil {
+		m.control.server.Halt(lastAnswers)
 	}
 }
 

@@ -1,12 +1,13 @@
 package master
 
 import (
-	"encoding/json"
 	"net/http"
+	"slices"
 	"strconv"
 	"time"
 
 	"github.com/musterd/muster/api"
+	"github.com/musterd/muster/internal/apiserver"
 )
 
 // Bounds of what is kept for those who watch.
@@ -27,7 +28,7 @@ func (m *Master) publish(e api.Event) {
 	c.memory.Revision++
 	e.Revision, e.At = c.memory.Revision, time.Now()
 	if len(c.recent) >= 2*recentEvents {
-		c.recent = append([]api.Event(nil), c.recent[len(c.recent)-recentEvents:]...)
+		c.recent = slices.Clone(m.recentEvents())
 	}
 	c.recent = append(c.recent, e)
 	for w := range c.watchers {
@@ -65,6 +66,12 @@ func (m *Master) missed(since uint64) ([]api.Event, bool) {
 	return append([]api.Event(nil), missed...), true
 }
 
+// recentEvents are the events that have to be remembered.
+func (m *Master) recentEvents() []api.Event {
+	recent := m.control.recent
+	return recent[max(0, len(recent)-recentEvents):]
+}
+
 func (m *Master) unwatch(w *watcher) {
 	if _, found := m.control.watchers[w]; found {
 		delete(m.control.watchers, w)
@@ -75,6 +82,7 @@ func (m *Master) unwatch(w *watcher) {
 // endWatch lets everybody go who watches or waits: whoever wants more asks again.
 func (m *Master) endWatch() {
 	m.control.halted = true
+	m.output.History().Release()
 	for w := range m.control.watchers {
 		m.unwatch(w)
 	}
@@ -99,29 +107,6 @@ func (m *Master) getEvents(out http.ResponseWriter, r *http.Request) (any, error
 		return nil, err
 	}
 	defer m.post(func() { m.unwatch(w) })
-	w.stream(out, r)
+	apiserver.Stream(out, r, w.first, w.events)
 	return nil, nil
-}
-
-// stream writes events until the client goes, or is cut off, or the master ends.
-func (w *watcher) stream(out http.ResponseWriter, r *http.Request) {
-	out.Header().Set("Content-Type", "application/x-ndjson")
-	control, lines := http.NewResponseController(out), json.NewEncoder(out)
-	write := func(events ...api.Event) bool {
-		_ = control.SetWriteDeadline(time.Now().Add(writeWithin))
-		for _, e := range events {
-			if lines.Encode(e) != nil {
-				return false
-			}
-		}
-		return control.Flush() == nil
-	}
-	for more := write(w.first...); more; {
-		select {
-		case e, open := <-w.events:
-			more = open && write(e)
-		case <-r.Context().Done():
-			return
-		}
-	}
 }

@@ -1,14 +1,12 @@
 package master
 
 import (
-	"encoding/json"
-	"errors"
-	"io"
 	"net/http"
 	"strconv"
 	"time"
 
 	"github.com/musterd/muster/api"
+	"github.com/musterd/muster/internal/apiserver"
 	"github.com/musterd/muster/internal/app"
 )
 
@@ -58,9 +56,16 @@ func waitOf(r *http.Request) (time.Duration, error) {
 }
 
 func (m *Master) postReload(_ http.ResponseWriter, r *http.Request) (any, error) {
+	var body api.ReloadRequest
+	if err := apiserver.Decode(r, &body); err != nil {
+		return nil, err
+	}
 	current, err := ask(r.Context(), m, func() Config { return m.cfg })
 	if err != nil {
 		return nil, err
+	}
+	if l := body.Launch; l != nil {
+		current.Spec, current.Base, current.FileForm, current.HostEnv = l.Spec, l.Base, l.FileForm, l.Env
 	}
 	cfg, unresolved := resolve(current)
 	return ask(r.Context(), m, func() api.Operation { return *m.roll(api.OperationReload, cfg, unresolved) })
@@ -72,7 +77,7 @@ func (m *Master) postRollback(_ http.ResponseWriter, r *http.Request) (any, erro
 
 func (m *Master) postScale(_ http.ResponseWriter, r *http.Request) (any, error) {
 	var body api.ScaleRequest
-	if err := decode(r, &body); err != nil {
+	if err := apiserver.Decode(r, &body); err != nil {
 		return nil, err
 	}
 	return asked(ask(r.Context(), m, func() outcome { return m.scaleTo(body.Workers) }))
@@ -80,7 +85,7 @@ func (m *Master) postScale(_ http.ResponseWriter, r *http.Request) (any, error) 
 
 func (m *Master) postStop(_ http.ResponseWriter, r *http.Request) (any, error) {
 	var body api.StopRequest
-	if err := decode(r, &body); err != nil {
+	if err := apiserver.Decode(r, &body); err != nil {
 		return nil, err
 	}
 	return ask(r.Context(), m, func() api.Operation {
@@ -109,12 +114,14 @@ func asked(o outcome, err error) (any, error) {
 	return o.op, nil
 }
 
-// decode reads a body of JSON; none at all leaves body as it is.
-func decode(r *http.Request, body any) error {
-	d := json.NewDecoder(r.Body)
-	d.DisallowUnknownFields()
-	if err := d.Decode(body); err != nil && !errors.Is(err, io.EOF) {
-		return &api.Error{Kind: api.KindUsage, Message: "read the request: " + err.Error()}
+func (m *Master) postKeep(_ http.ResponseWriter, r *http.Request) (any, error) {
+	var body api.KeepRequest
+	if err := apiserver.Decode(r, &body); err != nil {
+		return nil, err
 	}
-	return nil
+	err, gone := ask(r.Context(), m, func() error { return m.keepAt(body.Socket) })
+	if gone != nil {
+		return nil, gone
+	}
+	return struct{}{}, err
 }

@@ -11,7 +11,7 @@ import (
 )
 
 // isReady tells whether requests should be sent to the app.
-func (m *Master) isReady() bool { return !m.state.Stopping && m.serving() > 0 }
+func (m *Master) isReady() bool { return !m.state.Stopping && (m.cfg.App.Job || m.serving() > 0) }
 
 // serving counts the wanted slots that are served.
 func (m *Master) serving() int {
@@ -45,8 +45,9 @@ func (m *Master) describeApp() api.App {
 		Command: m.cfg.Argv, Kind: m.cfg.Kind, Handoff: string(m.cfg.Handoff), Balance: string(m.balance), BalanceWhy: m.cfg.balanceWhy(),
 		Workers: m.state.Want, Serving: m.serving(), Rescued: m.rescue.total, Rescuing: len(m.rescue.waiting), HoldUntil: future(m.state.HoldUntil),
 		Listeners: m.describeListeners(), Spares: m.describeWorkers(lifecycle.NoSlot), SpareExits: slices.Clone(c.Exits[lifecycle.NoSlot]),
-		Operations: m.describeOperations(),
+		Operations: m.describeOperations(), Logs: m.describeLogs(),
 	}
+	m.describeCalendar(&a)
 	if r := m.state.Rollout; r != nil {
 		a.Rolling = uint64(r.To)
 	}
@@ -70,6 +71,8 @@ func publicSpec(s app.Spec) app.Spec {
 func (m *Master) appState() api.AppState {
 	serving := m.serving()
 	switch {
+	case m.cfg.App.Job && !m.state.Stopping:
+		return m.jobState()
 	case m.state.Stopping || m.state.Ended:
 		return api.AppStopping
 	case serving == m.state.Want:
@@ -173,13 +176,14 @@ func (m *Master) describeWorkers(slot int) []api.Worker {
 
 func (m *Master) describeWorker(k *lifecycle.Worker) api.Worker {
 	d := api.Worker{
-		ID: uint64(k.ID), Slot: k.Slot, Generation: uint64(k.Gen), Phase: string(k.Phase), Reason: string(k.Reason), ReadyAt: k.ReadyAt, KillAt: k.KillAt,
+		ID: uint64(k.ID), Slot: k.Slot, Generation: uint64(k.Gen), Phase: string(k.Phase), Reason: string(k.Reason), Recycling: k.RecycleAs, ReadyAt: k.ReadyAt, KillAt: k.KillAt,
 	}
 	w := m.workers[k.ID]
 	if w == nil {
 		return d
 	}
 	d.PID, d.Started, d.Since, d.Status = w.pid(), w.started, w.since, w.status
+	d.Memory = w.memory.used
 	if w.blocked {
 		d.BlockedSince = w.blockedAt
 	}

@@ -17,6 +17,7 @@ import (
 
 	"github.com/musterd/muster/api"
 	"github.com/musterd/muster/client"
+	"github.com/musterd/muster/internal/apiserver"
 	"github.com/musterd/muster/internal/app"
 	"github.com/musterd/muster/internal/envfile"
 	"github.com/musterd/muster/internal/lifecycle"
@@ -30,7 +31,7 @@ type fake struct {
 	c *client.Client
 }
 
-func newFake(t *testing.T, change func(*Config), as peer) *fake {
+func newFake(t *testing.T, change func(*Config), as apiserver.Peer) *fake {
 	t.Helper()
 	null, err := os.OpenFile(os.DevNull, os.O_WRONLY, 0)
 	if err != nil {
@@ -45,6 +46,7 @@ func newFake(t *testing.T, change func(*Config), as peer) *fake {
 		change(&cfg)
 	}
 	m := newMaster(cfg)
+	m.output = m.newOutput()
 	m.state.NextID = 3
 	for slot := range 2 {
 		m.state.Workers = append(m.state.Workers, lifecycle.Worker{
@@ -58,15 +60,16 @@ func newFake(t *testing.T, change func(*Config), as peer) *fake {
 		f.do(m.endWatch)
 		close(m.done)
 		m.flush()
+		m.closeOutput()
 		_ = null.Close()
 	})
 	return f
 }
 
 // me is who runs the tests.
-var me = peer{uid: os.Geteuid()}
+var me = apiserver.Peer{UID: os.Geteuid()}
 
-func (f *fake) serve(as peer) {
+func (f *fake) serve(as apiserver.Peer) {
 	f.t.Helper()
 	socket := filepath.Join(testutil.TempDir(f.t), "s")
 	l, err := net.Listen("unix", socket)
@@ -75,10 +78,7 @@ func (f *fake) serve(as peer) {
 	}
 	server := httptest.NewUnstartedServer(f.m.api())
 	server.Listener = l
-	server.Config.ConnContext = func(ctx context.Context, _ net.Conn) context.Context { return context.WithValue(ctx, peerKey{}, as) }
-	if as == me {
-		server.Config.ConnContext = withPeer
-	}
+	server.Config.ConnContext = func(ctx context.Context, _ net.Conn) context.Context { return apiserver.WithPeer(ctx, as) }
 	server.Start()
 	f.c = client.New(socket)
 	f.t.Cleanup(func() { f.c.Close(); server.Close() })
@@ -186,20 +186,20 @@ func TestStrangersMayOnlyAskWhetherItLives(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
 		name  string
-		as    peer
+		as    apiserver.Peer
 		words string
 	}{
-		{"another user", peer{uid: os.Geteuid() + 12345}, "may not control an app of user"},
-		{"nobody knows", peer{uid: -1, err: errors.New("no idea")}, "find out who you are: no idea"},
+		{"another user", apiserver.Peer{UID: os.Geteuid() + 12345}, "may not control an app of user"},
+		{"nobody knows", apiserver.Peer{UID: -1, Err: errors.New("no idea")}, "find out who you are: no idea"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			f := newFake(t, nil, test.as)
 			for _, r := range routes {
-				code, body := f.request(r.method, strings.ReplaceAll(r.path, "{id}", "1"), "")
-				if r.access == owner && (code != http.StatusForbidden || !strings.Contains(body, test.words)) || r.access == anyone && code != http.StatusOK {
-					t.Errorf("%s %s: %d %s", r.method, r.path, code, body)
+				code, body := f.request(r.Method, strings.ReplaceAll(r.Path, "{id}", "1"), "")
+				if r.Access == apiserver.Owner && (code != http.StatusForbidden || !strings.Contains(body, test.words)) || r.Access == apiserver.Anyone && code != http.StatusOK {
+					t.Errorf("%s %s: %d %s", r.Method, r.Path, code, body)
 				}
 			}
 			if f.m.state.Stopping || len(f.m.control.memory.Operations) > 0 {
@@ -207,7 +207,7 @@ func TestStrangersMayOnlyAskWhetherItLives(t *testing.T) {
 			}
 		})
 	}
-	if err := (peer{uid: 0}).check(); err != nil {
+	if err := (apiserver.Peer{UID: 0}).Check(); err != nil {
 		t.Errorf("root: %v", err)
 	}
 }
@@ -430,7 +430,7 @@ func TestOperationsAreForgottenInTheEnd(t *testing.T) {
 func TestControlSocketIsItsOwnersAlone(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(testutil.TempDir(t), "s")
-	l, err := listenControl(path)
+	l, err := apiserver.Listen(path)
 	if err != nil {
 		t.Fatal(err)
 	}

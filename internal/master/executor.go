@@ -52,6 +52,7 @@ func (m *Master) with(id lifecycle.WorkerID, do func(*worker)) {
 // drain asks the worker to stop accepting, to finish and to exit: by message where it understands one, else by the stop signal.
 func (m *Master) drain(w *worker) {
 	defer m.attend(w.slot)
+	w.drained = true
 	if text := m.of(w).App.StopMessage; text != "" && w.conn != nil {
 		if w.conn.Send(text) == nil {
 			return
@@ -93,6 +94,7 @@ func (m *Master) stopSignal(w *worker) unix.Signal {
 // promote gives a spare its slot: the questions that it asked meanwhile are answered now.
 func (m *Master) promote(w *worker, slot int) {
 	w.slot, w.ready = slot, false
+	m.settle(w)
 	waiting := w.waiting
 	w.waiting = nil
 	for _, q := range waiting {
@@ -116,6 +118,7 @@ func (m *Master) becomeReady(w *worker) {
 	}
 	m.step(lifecycle.Ready{Worker: w.id})
 	m.guardCanary(w)
+	m.watchMemory(w)
 	m.attend(w.slot)
 }
 

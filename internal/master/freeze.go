@@ -1,8 +1,7 @@
 package master
 
 import (
-	"os"
-
+	"github.com/musterd/muster/internal/logs"
 	"github.com/musterd/muster/internal/proc"
 )
 
@@ -13,12 +12,16 @@ func (m *Master) freeze() (s *snapshot, release func()) {
 	m.pauseControl()
 	m.settleStarts()
 	m.closeGate()
-	s = &snapshot{
-		Version: SnapshotVersion, Config: m.cfg, State: m.state, Slots: m.slots, Asks: m.asks, Ops: m.ops, Stops: m.stops, Gives: m.gives,
-		Rescued: m.rescue.total, Upgrades: m.upgrades, Guard: m.guard.Handle(), LastExit: m.lastExit,
-		Folder: m.run.Handle(), Control: m.control.socket, Memory: m.control.memory,
+	s = m.snapshotHead()
+	s.Recent = m.recentEvents()
+	if m.survives() {
+		s.Pages = savedPages{Number: m.kept.pages.Number(), Names: m.kept.names[:]}
+	}
+	if m.guard != nil {
+		s.Guard = m.guard.Handle()
 	}
 	m.stopWatching()
+	m.closeWatch()
 	saved := map[*worker]*savedWorker{}
 	for _, k := range m.state.Workers {
 		if w := m.workers[k.ID]; w != nil {
@@ -39,6 +42,15 @@ func (m *Master) freeze() (s *snapshot, release func()) {
 		s.Waiting = append(s.Waiting, r.save())
 	}
 	return s, release
+}
+
+// snapshotHead is what a snapshot says of the master itself.
+func (m *Master) snapshotHead() *snapshot {
+	return &snapshot{
+		Version: SnapshotVersion, Config: m.cfg, State: m.state, Slots: m.slots, Asks: m.asks, Ops: m.ops, Stops: m.stops, Gives: m.gives,
+		Rescued: m.rescue.total, Upgrades: m.upgrades, LastExit: m.lastExit, Guard: proc.GuardHandle{Conn: -1, Process: proc.Handle{PIDFD: -1}},
+		Folder: m.run.Handle(), Control: m.control.socket, Memory: m.control.memory,
+	}
 }
 
 // settleStarts handles events until no process is being started: half a process cannot be handed over.
@@ -87,8 +99,8 @@ func (m *Master) detach(w *worker) *savedWorker {
 		w.cancel()
 	}
 	for i, f := range w.output {
-		s.Output[i] = dupFile(f)
-		closeAll(f)
+		s.Output[i] = dupReader(f)
+		_ = f.Close()
 	}
 	if w.conn != nil {
 		if fd, business, err := w.conn.Detach(); err == nil {
@@ -103,7 +115,7 @@ func (m *Master) detach(w *worker) *savedWorker {
 	return s
 }
 
-func dupFile(f *os.File) int {
+func dupReader(f *logs.Reader) int {
 	fd := -1
 	if f == nil {
 		return fd
@@ -119,22 +131,34 @@ func dupFile(f *os.File) int {
 }
 
 func (m *Master) save(w *worker, s *savedWorker) savedWorker {
-	s.ID, s.Slot, s.Gen, s.Process, s.Started = w.id, w.slot, w.gen, w.handle, w.started
-	s.Asked, s.Online, s.Ready, s.Waiting, s.Unacked = w.asked, w.online, w.ready, w.waiting, w.unacked
-	s.StopSent, s.Killed, s.OOMs, s.Status, s.Tail = w.stopSent, w.killed, w.ooms, w.status, w.tail.Lines()
-	s.Unnoticed, s.Phase, s.Since = w.unnoticed, w.phase, w.since
+	m.saveCommon(w, s)
+	s.Unnoticed, s.Tail = w.unnoticed, w.tail.Lines()
+	for i := range w.unfinished {
+		if line := w.unfinished[i].Load(); line != nil {
+			s.Begun[i] = *line
+		}
+	}
 	for _, e := range w.unheard {
 		if event, err := saveEvent(e); err == nil {
 			s.Unheard = append(s.Unheard, event)
 		}
 	}
-	s.Keys = map[string]int{}
-	for key, l := range w.keys {
-		s.Keys[key] = l.index
-	}
 	s.Rescued = map[int64]savedRescue{}
 	for seq, r := range w.rescued {
 		s.Rescued[seq] = r.save()
+	}
+	return *s
+}
+
+// saveCommon saves what the loop owns of a worker.
+func (m *Master) saveCommon(w *worker, s *savedWorker) {
+	s.ID, s.Slot, s.Gen, s.Process, s.Started = w.id, w.slot, w.gen, w.handle, w.started
+	s.Asked, s.Online, s.Ready, s.Waiting, s.Unacked = w.asked, w.online, w.ready, w.waiting, w.unacked
+	s.StopSent, s.Killed, s.OOMs, s.Status = w.stopSent, w.killed, w.ooms, w.status
+	s.Phase, s.Since, s.Inspect, s.Drained = w.phase, w.since, w.inspectPort, w.drained
+	s.Keys = map[string]int{}
+	for key, l := range w.keys {
+		s.Keys[key] = l.index
 	}
 	if w.process != nil && w.process.Gone() {
 		<-w.end.done // its exit has been taken from the kernel: it is about to be told
@@ -142,7 +166,6 @@ func (m *Master) save(w *worker, s *savedWorker) savedWorker {
 		s.Ended = &exit
 		s.Process.PIDFD = -1
 	}
-	return *s
 }
 
 func (r *rescue) save() savedRescue {

@@ -66,6 +66,8 @@ func (m *Master) channelEvent(w *worker, event nodeipc.Event) {
 		m.handleTaken(w, e)
 	case nodeipc.HandleLost:
 		m.handleLost(w, e)
+	case nodeipc.Connections:
+		m.accepted(w, e.Count)
 	case nodeipc.Message:
 		m.message(w, e)
 	}
@@ -202,6 +204,7 @@ func (m *Master) notified(w *worker, msg notify.Message) {
 	if msg.Watchdog != "" {
 		m.beat(w, msg.Watchdog == notify.WatchdogTrigger)
 	}
+	m.counted(w, msg.Unknown)
 	if msg.Ready {
 		m.saysReady(w)
 	}

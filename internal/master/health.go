@@ -133,7 +133,7 @@ func (c *check) get(ctx context.Context) error {
 	}
 	_ = answer.Body.Close()
 	if answer.StatusCode >= http.StatusBadRequest {
-		return fmt.Errorf("health check %s: status %s", c.by.Path, answer.Status)
+		return &statusError{path: c.by.Path, status: answer.Status}
 	}
 	return nil
 }
@@ -151,18 +151,27 @@ func (m *Master) prove(w *worker) bool {
 		return true
 	}
 	w.checking = true
-	m.watchHealth(w, c.untilWell, func(error) {
+	tell := func(err error) {
+		m.post(func() { m.step(lifecycle.Ailing{Worker: w.id, Why: err.Error()}) })
+	}
+	m.watchHealth(w, func(ctx context.Context) error { return c.untilWell(ctx, tell) }, func(error) {
 		w.checking, w.healthy = false, true
 		m.becomeReady(w)
 	})
 	return true
 }
 
-// untilWell returns when the worker is well; its error is that of ctx.
-func (c *check) untilWell(ctx context.Context) error {
+// untilWell returns when the worker is well; its error is that of ctx. Meanwhile it tells what is wrong, each time that this is something else.
+func (c *check) untilWell(ctx context.Context, tell func(error)) error {
+	var told string
 	for wait := healthFirst; ; wait = min(wait*2, healthMost) {
-		if err := c.try(ctx); err == nil || ctx.Err() != nil {
+		err := c.try(ctx)
+		if err == nil || ctx.Err() != nil {
 			return ctx.Err()
+		}
+		if text := err.Error(); text != told {
+			told = text
+			tell(err)
 		}
 		if err := pause(ctx, wait); err != nil {
 			return err
@@ -176,7 +185,8 @@ func (m *Master) guardCanary(w *worker) {
 	if r := m.state.Rollout; !ok || r == nil || r.Committed || r.To != w.gen {
 		return
 	}
-	m.watchHealth(w, func(ctx context.Context) error { return c.whileWell(ctx, m.state.Policy.Settle) }, func(err error) {
+	settle := m.state.Policy.Settle
+	m.watchHealth(w, func(ctx context.Context) error { return w.unlessDead(ctx, c.whileWell(ctx, settle)) }, func(err error) {
 		if err != nil {
 			m.step(lifecycle.Unhealthy{Worker: w.id, Why: err.Error()})
 		}
@@ -195,6 +205,31 @@ func (c *check) whileWell(ctx context.Context, d time.Duration) error {
 	}
 	return nil
 }
+
+// unlessDead leaves it to the exit to say what went wrong with a worker that broke a check off by its end. A worker that answered is alive.
+func (w *worker) unlessDead(ctx context.Context, err error) error {
+	var answered *statusError
+	if err == nil || errors.As(err, &answered) {
+		return err
+	}
+	bound := time.NewTimer(crashTime)
+	defer bound.Stop()
+	select {
+	case <-w.end.done:
+		return nil
+	case <-ctx.Done():
+	case <-bound.C:
+	}
+	return err
+}
+
+// crashTime is how long after its connections a process that crashes may end.
+const crashTime = 250 * time.Millisecond
+
+// statusError is an answer that means no.
+type statusError struct{ path, status string }
+
+func (e *statusError) Error() string { return "health check " + e.path + ": status " + e.status }
 
 // pause waits for d, or for the end of ctx, whose error it returns.
 func pause(ctx context.Context, d time.Duration) error {

@@ -58,6 +58,9 @@ func (m *Master) connect(w *worker, p *launchPlan) (err error) {
 	if w.notify, err = notify.Listen(m.notifyPath(w.id)); err != nil && !errors.Is(err, errors.ErrUnsupported) {
 		return fmt.Errorf("open notify socket: %w", err)
 	}
+	if err := m.letNotify(w); err != nil {
+		return err
+	}
 	if m.cfg.hasChannel() {
 		return m.connectChannel(w, p)
 	}
@@ -115,11 +118,35 @@ func (m *Master) describe(w *worker, p *launchPlan) error {
 		return err
 	}
 	doc := &p.spec.Doc
-	doc.Path, doc.Argv, doc.Dir = cfg.Path, argv, cfg.Dir
-	doc.Env = m.environment(w, assigned)
-	doc.DeathSignal = int(unix.SIGKILL) // with no store for its descriptors, a worker must not outlive the master
+	doc.Path, doc.Argv, doc.Dir = cfg.Path, m.inspected(w, argv), cfg.Dir
+	if doc.Env, err = m.letCount(w, m.environment(w, assigned)); err != nil {
+		return err
+	}
+	if err := cfg.restrict(doc, w.slot); err != nil {
+		return err
+	}
+	if !m.survives() { // nobody could take the worker over
+		doc.DeathSignal = int(unix.SIGKILL)
+	}
 	p.spec.Guard = m.guard
 	return nil
+}
+
+// inspected gives the inspector of a Node worker the lowest port that no living worker has.
+func (m *Master) inspected(w *worker, argv []string) []string {
+	inspect := m.of(w).Inspect
+	if inspect == nil {
+		return argv
+	}
+	taken := map[int]bool{}
+	for _, other := range m.workers {
+		taken[other.inspectPort] = true
+	}
+	w.inspectPort = inspect.Port
+	for taken[w.inspectPort] {
+		w.inspectPort++
+	}
+	return slices.Insert(slices.Clone(argv), inspect.At, "--inspect-port="+strconv.Itoa(w.inspectPort))
 }
 
 func (m *Master) vars(w *worker) app.Vars {
@@ -202,6 +229,15 @@ func setenv(env []string, key, value string) []string {
 
 func hasenv(env []string, key string) bool {
 	return slices.ContainsFunc(env, func(kv string) bool { return strings.HasPrefix(kv, key+"=") })
+}
+
+func getenv(env []string, key string) string {
+	for _, kv := range slices.Backward(env) {
+		if value, ok := strings.CutPrefix(kv, key+"="); ok {
+			return value
+		}
+	}
+	return ""
 }
 
 // notifyPath is where a worker's notify socket is. It goes with the master, by the guard if need be.

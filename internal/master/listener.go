@@ -43,6 +43,7 @@ func (m *Master) forsake(l *listener) {
 			m.rescue.watch.Remove(pulse.Key{Listener: l.index, Slot: slot})
 		}
 	}
+	m.unkeepListener(l)
 	l.close()
 	l.closed, l.declared = true, false
 }
@@ -82,8 +83,18 @@ func (m *Master) openListeners() error {
 // openListener opens one socket per slot where that is worth it, else one for all.
 func (m *Master) openListener(l app.Listener, o sock.Options) (*listener, error) {
 	o.Nonblock = m.cfg.nonblock()
+	o.UID, o.GID = m.cfg.SockUID, m.cfg.SockGID
+	if bits := m.cfg.App.ListenBits; bits != nil {
+		o.Mode = os.FileMode(*bits)
+	}
 	opened := &listener{Listener: l, shared: m.shares(l)}
-	if opened.shared {
+	if fd, given := m.cfg.Given[l.Name]; given { // one socket, and so one queue
+		s, err := adoptGiven(fd, l, o)
+		if err != nil {
+			return nil, err
+		}
+		opened.shared, opened.sockets = true, []*sock.Socket{s}
+	} else if opened.shared {
 		s, err := sock.OpenShared(l, o)
 		if err != nil {
 			return nil, err
@@ -99,7 +110,20 @@ func (m *Master) openListener(l app.Listener, o sock.Options) (*listener, error)
 	opened.Port, opened.index = opened.sockets[0].Port(), len(m.listeners)
 	m.listeners = append(m.listeners, opened)
 	m.steer(opened)
+	m.keepListener(opened)
 	return opened, nil
+}
+
+// adoptGiven takes over a socket that a manager above has opened. Its path, if it has one, stays that manager's.
+func adoptGiven(fd int, l app.Listener, o sock.Options) (*sock.Socket, error) {
+	s, err := sock.Adopt(fd, l)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.SetNonblock(o.Nonblock); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	return s, nil
 }
 
 // shares tells whether all slots take from one queue. Only TCP can have several on one address, and only where the kernel spreads them.
@@ -123,6 +147,7 @@ func (m *Master) openSlot(slot int) {
 			continue
 		}
 		l.sockets = append(l.sockets, s)
+		m.keepSocket(l, len(l.sockets)-1)
 		m.watchSlot(l, slot)
 		if l.steering == nil {
 			continue

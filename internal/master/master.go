@@ -7,8 +7,8 @@ import (
 	"math/rand/v2"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"runtime/debug"
-	"strconv"
 	"sync"
 	"time"
 
@@ -23,23 +23,25 @@ import (
 type Master struct {
 	cfg     Config
 	log     *slog.Logger
-	records *logs.Async // behind log
-	sink    *logs.Sink
+	records []*logs.Async // behind log
+	output  *logs.Output  // of the workers' lines; closed by close
 	state   *lifecycle.State
 
-	inbox    chan func()   // to the loop, from anywhere
-	done     chan struct{} // closed when the loop has ended; nothing is read from inbox any more
-	frozen   chan struct{} // closed when the loop will listen to no more events, because another process image goes on
-	gate     sync.RWMutex  // read-locked while an event is on its way into the inbox
-	spawning int           // starts under way
-	queued   []func()      // from the loop to itself
-	alarms   []alarm
-	wg       sync.WaitGroup // of every goroutine that posts to the inbox
+	inbox     chan func()   // to the loop, from anywhere
+	done      chan struct{} // closed when the loop has ended; nothing is read from inbox any more
+	frozen    chan struct{} // closed when the loop will listen to no more events, because another process image goes on
+	gate      sync.RWMutex  // read-locked while an event is on its way into the inbox
+	spawning  int           // starts under way
+	resolving int           // reloads that read the app's files
+	queued    []func()      // from the loop to itself
+	alarms    []alarm
+	wg        sync.WaitGroup // of every goroutine that posts to the inbox
 
 	workers   map[lifecycle.WorkerID]*worker
 	listeners []*listener
-	slots     int  // slots with sockets, including those that were parked by a scale-down
-	asks      bool // some worker once asked for a socket: from then on one that asks for none is not ready
+	slots     int       // slots with sockets, including those that were parked by a scale-down
+	measured  time.Time // when the workers' work was measured last
+	asks      bool      // some worker once asked for a socket: from then on one that asks for none is not ready
 	balance   app.Balance
 
 	run     *rundir.Folder // closed by close
@@ -47,9 +49,12 @@ type Master struct {
 	spawner *proc.Spawner
 	guard   *proc.Guard
 	reaper  *proc.Reaper
+	kept    keeping
 	rescue  rescuer
 	gives   uint64 // connections given to workers so far
 	above   upstream
+	files   files
+	refused []string // what the system refused to workers, as the log was told
 
 	upgrading  bool      // an upgrade is being tried
 	become     bool      // the new binary has proved itself
@@ -75,9 +80,13 @@ type alarm struct {
 // what kept the app from starting.
 func Run(ctx context.Context, cfg Config) (int, error) {
 	m := newMaster(cfg)
+	m.output = m.newOutput()
 	if err := m.open(); err != nil {
 		m.close()
 		return 1, err
+	}
+	if cfg.Opened != nil {
+		cfg.Opened()
 	}
 	return m.runOn(ctx)
 }
@@ -87,7 +96,7 @@ func (m *Master) runOn(ctx context.Context) (int, error) {
 	signals := make(chan os.Signal, 16)
 	signal.Notify(signals, handled...)
 	defer signal.Stop(signals)
-	defer func() { m.close() }()
+	defer func() { m.leave() }()
 	for {
 		m.start(ctx, signals)
 		if m.ended {
@@ -95,6 +104,16 @@ func (m *Master) runOn(ctx context.Context) (int, error) {
 		}
 		m = m.transform()
 	}
+}
+
+// leave gives everything back. A master that panics leaves it to the next one, if there will be one: its workers serve on.
+func (m *Master) leave() {
+	if !m.ended && m.survives() {
+		m.flush()
+		return
+	}
+	m.unkeepAll()
+	m.close()
 }
 
 func newMaster(cfg Config) *Master {
@@ -109,35 +128,24 @@ func newMaster(cfg Config) *Master {
 		slots:   cfg.Workers,
 		control: newControl(cfg),
 	}
-	options := logOptions(cfg)
-	m.useLog(logs.NewAsync(logs.NewHandler(cfg.Stderr, options), 0), logs.NewSink(cfg.Stdout, options))
+	m.useLog(nil)
 	return m
-}
-
-func (m *Master) useLog(records *logs.Async, sink *logs.Sink) {
-	m.records, m.log, m.sink = records, slog.New(records), sink
-}
-
-func logOptions(cfg Config) logs.Options {
-	o := logs.Options{Format: logs.Format(cfg.LogFormat), Color: logs.ColorNever}
-	if cfg.Color {
-		o.Color = logs.ColorAlways
-	}
-	o.Width = len(cfg.App.Name) + 1 + len(strconv.Itoa(max(0, cfg.Workers-1)))
-	return o
 }
 
 func policy(cfg Config) lifecycle.Policy {
 	p := lifecycle.Policy{
-		StartTimeout: cfg.App.StartTimeout.Duration(),
-		StopTimeout:  cfg.App.StopTimeout.Duration(),
-		MinUptime:    cfg.App.MinUptime.Duration(),
-		MaxStarting:  cfg.App.MaxStarting,
-		DrainTimeout: cfg.App.DrainTimeout.Duration(),
-		Surge:        cfg.App.Surge,
-		Settle:       cfg.App.ReloadSettle.Duration(),
-		RetireOver:   cfg.App.RetireOver.Duration(),
-		HangTimeout:  cfg.App.HangTimeout.Duration(),
+		Job:            jobPolicy(cfg.App),
+		StartTimeout:   cfg.App.StartTimeout.Duration(),
+		StopTimeout:    cfg.App.StopTimeout.Duration(),
+		MinUptime:      cfg.App.MinUptime.Duration(),
+		MaxStarting:    cfg.App.MaxStarting,
+		DrainTimeout:   cfg.App.DrainTimeout.Duration(),
+		Surge:          cfg.App.Surge,
+		Settle:         cfg.App.ReloadSettle.Duration(),
+		RetireOver:     cfg.App.RetireOver.Duration(),
+		HangTimeout:    cfg.App.HangTimeout.Duration(),
+		OldGenerations: cfg.App.MaxOldGenerations,
+		MaxAge:         cfg.App.MaxAge.Duration(),
 	}
 	if cfg.speaksNode() { // only a worker that asks for its sockets can wait for a slot
 		p.Spares = cfg.App.Spares
@@ -154,16 +162,50 @@ func policy(cfg Config) lifecycle.Policy {
 // open takes everything from the system that can be refused. What it took is given back by close.
 func (m *Master) open() error {
 	var err error
-	if m.run, err = rundir.Open(m.cfg.App.Name); err != nil { // first, so that a name which is taken is told as that
+	if m.run, err = rundir.Open(m.cfg.App.Name, m.cfg.switches()); err != nil { // first, so that a name which is taken is told as that
 		return err
 	}
+	if err := m.openLogs(); err != nil {
+		return err
+	}
+	m.endFormer()
 	if err := m.openListeners(); err != nil {
 		return err
 	}
 	if err := m.openProcesses(); err != nil {
 		return err
 	}
-	return m.openControl()
+	if err := m.openControl(); err != nil {
+		return err
+	}
+	m.openStore()
+	return m.openGuard()
+}
+
+// endFormer ends the workers of a master that was killed together with who kept its descriptors: they hold the app's addresses, and nobody
+// can speak with them any more.
+func (m *Master) endFormer() {
+	former := m.run.Former()
+	if former == "" {
+		return
+	}
+	proc.KillByVariable("NOTIFY_SOCKET", former+string(filepath.Separator))
+	if err := os.RemoveAll(former); err != nil {
+		m.log.Warn("folder of a former master not removed", keyPath, former, keyError, err)
+	}
+}
+
+// openGuard starts what ends the workers with the master, where nobody keeps them for the next one.
+func (m *Master) openGuard() error {
+	if m.survives() {
+		return nil
+	}
+	guard, err := proc.NewGuard(m.spawner)
+	if err != nil {
+		return fmt.Errorf("start the guard: %w", err)
+	}
+	m.guard = guard
+	return m.guard.RemoveAtEnd(m.run.Private())
 }
 
 func (m *Master) openProcesses() error {
@@ -172,12 +214,7 @@ func (m *Master) openProcesses() error {
 	}
 	m.spawner = proc.NewSpawner(m.log)
 	m.reaper = proc.NewReaper(m.log)
-	guard, err := proc.NewGuard(m.spawner)
-	if err != nil {
-		return fmt.Errorf("start the guard: %w", err)
-	}
-	m.guard = guard
-	return m.guard.RemoveAtEnd(m.run.Private())
+	return nil
 }
 
 // start runs the loop until the app has ended, or the process is to become another binary.
@@ -194,7 +231,12 @@ func (m *Master) start(ctx context.Context, signals <-chan os.Signal) {
 		m.log.Info("master goes on", keyUpgrades, m.upgrades, logs.KeyPID, os.Getpid(), keyWorkers, len(m.workers))
 		m.resume()
 	}
+	m.keepAll()
 	m.step(lifecycle.Tick{})
+	m.beatAbove()
+	m.openWatch()
+	m.beginJob()
+	m.lookAtCalendar()
 	m.loop(ctx, signals)
 }
 
@@ -206,6 +248,9 @@ func (m *Master) loop(ctx context.Context, signals <-chan os.Signal) {
 		m.drainQueued()
 		if m.ended || m.become {
 			return
+		}
+		if len(m.inbox) == 0 {
+			m.persist()
 		}
 		timer.Reset(m.nextWake())
 		select {
@@ -262,6 +307,9 @@ func (m *Master) nextWake() time.Duration {
 			next, ok = a.at, true
 		}
 	}
+	if due, any := m.nextDue(); any && (!ok || due.Before(next)) {
+		next, ok = due, true
+	}
 	if !ok {
 		return time.Hour
 	}
@@ -279,14 +327,28 @@ func (m *Master) wake() {
 		}
 	}
 	m.alarms = rest
+	m.lookAtCalendar()
 	m.step(lifecycle.Tick{})
 }
 
 // step tells the core what happened and carries out what it decides.
 func (m *Master) step(ev lifecycle.Event) {
-	for _, effect := range m.state.Step(time.Now(), ev) {
-		m.log.Debug("effect", keyEffect, effectText(effect))
+	if work, ok := m.measure(ev); ok {
+		m.apply(work)
+	}
+	m.apply(ev)
+}
+
+func (m *Master) apply(ev lifecycle.Event) {
+	effects := m.state.Step(time.Now(), ev)
+	if len(effects) > 0 {
+		m.persist()
+	}
+	for _, effect := range effects {
+		text := effectText(effect)
+		m.log.Debug("effect", keyEffect, text)
 		m.carryOut(effect)
+		carriedOut(text)
 	}
 	m.noteProgress()
 }
@@ -294,6 +356,7 @@ func (m *Master) step(ev lifecycle.Event) {
 // close gives everything back, in the reverse order of open. No worker is left when it returns.
 func (m *Master) close() {
 	close(m.done)
+	m.closeWatch()
 	m.closeControl()
 	m.killRest()
 	m.rescue.close()
@@ -310,8 +373,12 @@ func (m *Master) close() {
 	if m.spawner != nil {
 		m.spawner.Close()
 	}
+	if m.kept.pages != nil {
+		m.kept.pages.Close()
+	}
 	m.run.Close()
 	m.flush()
+	m.closeOutput()
 }
 
 // awaitReaders waits for the goroutines that read the workers. What keeps them is a standard stream that nobody reads: not for ever.
@@ -357,11 +424,4 @@ func (m *Master) killRest() {
 	if err := proc.KillStrangers(ctx); err != nil {
 		m.log.Warn("strays left", keyError, err)
 	}
-}
-
-// flush writes out the log, for as long as its reader takes it.
-func (m *Master) flush() {
-	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
-	defer cancel()
-	_ = m.records.Close(ctx) // nobody is left to be told
 }

@@ -76,6 +76,7 @@ func (m *Master) finish(op *api.Operation) {
 		waiter <- *op // each has room for one
 	}
 	delete(m.control.waiters, id)
+	m.later(m.lookAtCalendar) // what it has postponed
 }
 
 // following is an operation as it is, and where its end will be told.
@@ -146,6 +147,7 @@ func (m *Master) noteProgress() {
 			m.tell(op)
 		}
 	}
+	m.tellAbove()
 }
 
 // noteReload ends a reload when its generation is the good one, and no older worker takes connections.

@@ -21,10 +21,13 @@ type exitNote struct {
 	tail   []string // last lines of stderr
 }
 
-// tailShown is how many of the last lines of stderr the log repeats.
-const tailShown = 10
+// tailShown is how many of the last lines of stderr the log repeats: Node says why, then ten lines of stack and two more.
+const tailShown = 14
 
 func (m *Master) announceStart() {
+	for _, note := range m.cfg.Notes {
+		m.log.Warn(note)
+	}
 	var addresses []string
 	for _, l := range m.listeners {
 		addresses = append(addresses, l.Address())
@@ -49,13 +52,12 @@ func (m *Master) announce(a lifecycle.Announce) {
 		log.Info("worker ready", keyAfter, m.since(a.Worker))
 	case lifecycle.NewsServing:
 		log.Info("serving", keyWorkers, m.state.Want)
-		m.above.ready()
 		m.warnUnserved()
 		m.control.memory.Served = true
 	case lifecycle.NewsLeft, lifecycle.NewsFailed:
 		m.reportExit(log, a)
 	case lifecycle.NewsNotReady:
-		log.Error("worker not ready in time", keyAfter, a.After)
+		log.Error("worker not ready in time", m.notReadyAttrs(a)...)
 	case lifecycle.NewsDying:
 		log.Info("worker is dying: its replacement starts now")
 	case lifecycle.NewsHung:
@@ -76,6 +78,7 @@ func (m *Master) announce(a lifecycle.Announce) {
 	case lifecycle.NewsStopped:
 		log.Info("stopped")
 		m.ended = true
+		m.exitCode = m.stoppedCode()
 		m.stopped()
 	case lifecycle.NewsCommitted:
 		log.Info("new generation proved itself", keyOp, a.Op)
@@ -85,9 +88,19 @@ func (m *Master) announce(a lifecycle.Announce) {
 	case lifecycle.NewsReloadFailed:
 		log.Error("reload failed: the last good generation stays", keyOp, a.Op, keyReason, a.Why)
 		m.reloadFailed(a)
+	case lifecycle.NewsRunBegan, lifecycle.NewsRunEnded, lifecycle.NewsRunSkipped, lifecycle.NewsCompleted:
+		m.announceRun(a)
 	case lifecycle.NewsRecycling:
 		log.Info("recycling", keyReason, a.Why)
 	}
+}
+
+func (m *Master) notReadyAttrs(a lifecycle.Announce) []any {
+	attrs := []any{keyAfter, a.After}
+	if a.Why != "" {
+		attrs = append(attrs, keyReason, a.Why)
+	}
+	return attrs
 }
 
 // warnUnserved names the declared listeners that a Node program does not listen on: clients would wait there for nobody.
@@ -120,6 +133,7 @@ func (m *Master) since(id lifecycle.WorkerID) time.Duration {
 
 // reportExit writes an exit report: how the worker ended, how long it lived, what it said last, and what follows.
 func (m *Master) reportExit(log *slog.Logger, a lifecycle.Announce) {
+	m.noteTry(a)
 	attrs := []any{keyExit, a.Why}
 	note := m.note(a.Worker)
 	if note != nil {
@@ -127,6 +141,9 @@ func (m *Master) reportExit(log *slog.Logger, a lifecycle.Announce) {
 	}
 	if a.Reason != "" {
 		attrs = append(attrs, keyReason, string(a.Reason))
+	}
+	if a.Recycled != "" {
+		attrs = append(attrs, keyRecycled, a.Recycled)
 	}
 	if a.News == lifecycle.NewsLeft {
 		log.Info("worker exited", attrs...)
@@ -136,8 +153,7 @@ func (m *Master) reportExit(log *slog.Logger, a lifecycle.Announce) {
 		attrs = append(attrs, keyRetryIn, a.After.Round(time.Millisecond))
 	}
 	if note != nil && len(note.tail) > 0 {
-		last := note.tail[max(0, len(note.tail)-tailShown):]
-		attrs = append(attrs, keyStderr, strings.Join(last, "\n"))
+		attrs = append(attrs, keyStderr, strings.Join(logs.Last(note.tail, tailShown), "\n"))
 	}
 	if a.Reason == lifecycle.ReasonDying {
 		log.Info("worker exited", attrs...)

@@ -32,19 +32,21 @@ func Restore(ctx context.Context, number string, adapt func(Config) Config) (int
 	if err != nil {
 		return 1, err
 	}
+	m.openStore()
 	m.later(m.upgraded)
 	return m.runOn(ctx)
 }
 
 // estate is what a master leaves to the one that takes its place in the same process, after an upgrade that failed.
 type estate struct {
+	kept      keeping
 	run       *rundir.Folder
 	spawner   *proc.Spawner
 	reaper    *proc.Reaper
 	guard     *proc.Guard
 	listeners []*listener
 	workers   map[lifecycle.WorkerID]*worker
-	sink      *logs.Sink
+	output    *logs.Output
 }
 
 // revive makes a master of a snapshot. With an estate its sockets and processes are those, else they are adopted.
@@ -52,11 +54,16 @@ func revive(s *snapshot, e *estate) (*Master, error) {
 	m := newMaster(s.Config)
 	m.state, m.slots, m.asks, m.ops, m.stops, m.gives = s.State, s.Slots, s.Asks, s.Ops, s.Stops, s.Gives
 	m.upgrades, m.lastExit, m.rescue.total = s.Upgrades, s.LastExit, s.Rescued
-	m.control.memory, m.control.socket = s.Memory, s.Control
+	m.control.memory, m.control.recent, m.control.socket = s.Memory, s.Recent, s.Control
 	m.revived = s
+	m.kept.number, m.kept.stale = s.Pages.Number, s.Pages.Names
 	if e != nil {
 		m.inherited(e)
 		return m, nil
+	}
+	m.output = m.newOutput()
+	if err := m.openLogs(); err != nil { // workers serve; that is worth more than their lines
+		m.log.Error("log files not opened", keyError, err)
 	}
 	if err := m.adopt(s); err != nil {
 		m.close()
@@ -67,7 +74,10 @@ func revive(s *snapshot, e *estate) (*Master, error) {
 
 // inherited goes on with what the former master of this process had.
 func (m *Master) inherited(e *estate) {
-	m.sink = e.sink // a pump that waits for its reader may still write to it
+	m.output = e.output // a pump that waits for its reader may still write to it
+	m.output.Tell(m.outputEvents())
+	m.useLog(m.output.Records())
+	m.kept = e.kept
 	m.run, m.spawner, m.reaper, m.guard, m.listeners = e.run, e.spawner, e.reaper, e.guard, e.listeners
 	for _, saved := range m.revived.Workers {
 		old := e.workers[saved.ID]
@@ -109,14 +119,18 @@ func (m *Master) adoptHelpers(s *snapshot) error {
 	if err := proc.BecomeSubreaper(); err != nil {
 		m.log.Debug("stray processes cannot be caught", keyError, err)
 	}
-	guard, err := proc.ResumeGuard(m.spawner, s.Guard)
-	if err != nil {
-		return fmt.Errorf("go on with the guard: %w", err)
+	if s.Guard.Conn >= 0 {
+		guard, err := proc.ResumeGuard(m.spawner, s.Guard)
+		if err != nil {
+			return fmt.Errorf("go on with the guard: %w", err)
+		}
+		m.guard = guard
 	}
-	m.guard = guard
 	for _, w := range m.workers {
 		if w.process != nil {
-			m.guard.Add(w.process)
+			if m.guard != nil {
+				m.guard.Add(w.process)
+			}
 			w.end = watchEnd(w.process)
 		}
 	}
@@ -153,7 +167,8 @@ func (m *Master) reviveWorker(s savedWorker) *worker {
 		asked: s.Asked, online: s.Online, ready: s.Ready, waiting: s.Waiting, unacked: s.Unacked, stopSent: s.StopSent, killed: s.Killed,
 		ooms: s.OOMs, status: s.Status, keys: map[string]*listener{}, asking: map[string]nodeipc.Query{}, rescued: map[int64]*rescue{}, readers: make(chan struct{}),
 	}
-	w.phase, w.since = s.Phase, s.Since
+	w.phase, w.since, w.inspectPort, w.drained = s.Phase, s.Since, s.Inspect, s.Drained
+	w.begun = s.Begun
 	w.tail.Refill(s.Tail)
 	w.stdout, w.stderr = openPipe(s.Output[0]), openPipe(s.Output[1])
 	if s.Channel >= 0 {
@@ -177,9 +192,9 @@ func (m *Master) reviveWorker(s savedWorker) *worker {
 }
 
 // openPipe is the read end of a worker's stream, or of an empty one.
-func openPipe(fd int) *os.File {
+func openPipe(fd int) *logs.Reader {
 	if fd >= 0 {
-		return os.NewFile(uintptr(fd), "worker output")
+		return logs.NewReader(fd)
 	}
 	return nil
 }
@@ -229,6 +244,9 @@ func (m *Master) resume() {
 		}
 		for _, msg := range saved.Unnoticed {
 			m.later(func() { m.notified(w, msg) })
+		}
+		if w.ready {
+			m.watchMemory(w)
 		}
 		if !w.ready && w.process != nil {
 			m.later(func() { m.senseAgain(w) })

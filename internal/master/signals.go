@@ -23,7 +23,7 @@ func (m *Master) signal(sig os.Signal) {
 	case syscall.SIGHUP:
 		m.hangUp()
 	case syscall.SIGUSR1:
-		m.log.Info("logs go to the standard streams: nothing to reopen")
+		m.reopenLogs()
 	case syscall.SIGUSR2:
 		m.upgrade()
 	case syscall.SIGTTIN:
@@ -63,7 +63,6 @@ func (m *Master) beginStop(why string) *api.Operation {
 	op := m.begin(api.OperationStop)
 	op.Total = len(m.state.Workers)
 	m.log.Info("stopping", keyReason, why)
-	m.above.stopping()
 	m.publish(api.Event{Kind: api.EventStopping, Slot: api.NoSlot, Why: why})
 	m.tell(op)
 	m.abandon("the app is being stopped")
@@ -81,16 +80,28 @@ func (m *Master) hangUp() {
 
 // reload reads the app's files beside the loop, which may take its time, and then begins.
 func (m *Master) reload() {
+	m.resolveAnd(func(cfg Config, err error) { m.roll(api.OperationReload, cfg, err) })
+}
+
+// resolveAnd reads the app's files beside the loop, and goes on in it.
+func (m *Master) resolveAnd(do func(Config, error)) {
 	current := m.cfg
+	m.resolving++
 	m.wg.Go(func() { // ends when the files have been read
 		cfg, err := resolve(current)
-		m.post(func() { m.roll(api.OperationReload, cfg, err) })
+		m.post(func() {
+			m.resolving--
+			m.later(m.lookAtCalendar) // what could not begin meanwhile
+			do(cfg, err)
+		})
 	})
 }
 
 func (m *Master) scaleBy(n int) {
 	want := m.state.Want + n
 	switch {
+	case m.cfg.App.Job:
+		m.log.Warn("not scaled: a job has one worker, while it runs")
 	case want < 1:
 		m.log.Warn("not scaled: one worker stays", keySignal, "TTOU")
 	case want > app.MaxWorkers:

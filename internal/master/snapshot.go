@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/musterd/muster/api"
 	"github.com/musterd/muster/internal/app"
 	"github.com/musterd/muster/internal/fdpass"
 	"github.com/musterd/muster/internal/lifecycle"
@@ -38,11 +39,19 @@ type snapshot struct {
 	Folder    rundir.Handle    `json:"folder"`
 	Control   int              `json:"control"` // the listening socket of the API; -1: none
 	Memory    memory           `json:"memory"`
+	Recent    []api.Event      `json:"recent,omitempty"` // events that a client may have missed
 	Guard     proc.GuardHandle `json:"guard"`
 	Listeners []savedListener  `json:"listeners"`
 	Workers   []savedWorker    `json:"workers"`
 	Waiting   []savedRescue    `json:"waiting,omitempty"`
 	LastExit  proc.Exit        `json:"last_exit"`
+	Pages     savedPages       `json:"pages,omitzero"`
+}
+
+// savedPages is what a master has told its store of the pages of its state.
+type savedPages struct {
+	Number uint64   `json:"number"`
+	Names  []string `json:"names,omitempty"`
 }
 
 type savedListener struct {
@@ -74,8 +83,9 @@ type savedWorker struct {
 	Since     time.Time             `json:"since,omitzero"` // in that phase
 	Channel   int                   `json:"channel"`        // -1: none, or it has ended
 	Business  *nodeipc.State        `json:"business,omitempty"`
-	Notify    int                   `json:"notify"` // -1: none
-	Output    [2]int                `json:"output"` // stdout and stderr; -1: ended
+	Notify    int                   `json:"notify"`         // -1: none
+	Output    [2]int                `json:"output"`         // stdout and stderr; -1: ended
+	Begun     [2][]byte             `json:"begun,omitzero"` // unfinished lines of stdout and stderr
 	Tail      []string              `json:"tail,omitempty"`
 	Asked     bool                  `json:"asked,omitempty"`
 	Online    bool                  `json:"online,omitempty"`
@@ -86,8 +96,10 @@ type savedWorker struct {
 	Rescued   map[int64]savedRescue `json:"rescued,omitempty"`
 	StopSent  bool                  `json:"stop_sent,omitempty"`
 	Killed    bool                  `json:"killed,omitempty"`
+	Drained   bool                  `json:"drained,omitempty"`
 	OOMs      uint64                `json:"ooms,omitempty"`
 	Status    string                `json:"status,omitempty"`
+	Inspect   int                   `json:"inspect,omitempty"` // port of Node's inspector
 	Unheard   []savedEvent          `json:"unheard,omitempty"`
 	Unnoticed []notify.Message      `json:"unnoticed,omitempty"`
 }
@@ -129,6 +141,8 @@ func (s savedEvent) event() (nodeipc.Event, error) {
 		return decodeEvent[nodeipc.HandleAck](s.Data)
 	case "nodeipc.HandleLost":
 		return decodeEvent[nodeipc.HandleLost](s.Data)
+	case "nodeipc.Connections":
+		return decodeEvent[nodeipc.Connections](s.Data)
 	case "nodeipc.Message":
 		return decodeEvent[nodeipc.Message](s.Data)
 	}

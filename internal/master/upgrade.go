@@ -115,7 +115,7 @@ func (m *Master) transform() *Master {
 	release()
 	s.Upgrades--
 	next, _ := revive(s, &estate{ // cannot fail: nothing is adopted
-		run: m.run, spawner: m.spawner, reaper: m.reaper, guard: m.guard, listeners: m.listeners, workers: m.workers, sink: m.sink,
+		run: m.run, spawner: m.spawner, reaper: m.reaper, guard: m.guard, listeners: m.listeners, workers: m.workers, output: m.output, kept: m.kept,
 	})
 	close(m.done)
 	next.later(func() { next.upgradeFailed(err) })

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"io"
 	"os"
+	"slices"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -26,8 +28,8 @@ type worker struct {
 	process *proc.Process      // nil until it runs
 	conn    *nodeipc.Conn      // nil without a channel
 	notify  *notify.Socket     // nil where there is none
-	stdout  *os.File           // read ends, owned by their pumps once these run
-	stderr  *os.File           //
+	stdout  *logs.Reader       // read ends, owned by their pumps once these run
+	stderr  *logs.Reader       //
 	tail    *logs.Ring         // the last lines of stderr
 	started time.Time          // when it ran
 	cancel  context.CancelFunc // ends what waits for its readiness
@@ -55,15 +57,20 @@ type worker struct {
 	blockedShown bool // the log said so
 	stopSent     bool // the stop signal was sent
 	killed       bool // by the master
+	drained      bool // it was asked to finish
 	ooms         uint64
-	readers      chan struct{}    // closed when channel and pumps have been read to their end
-	phase        lifecycle.Phase  // as it was seen last
-	since        time.Time        // when it was seen first
-	handle       proc.Handle      // of the process
-	end          *ending          // of the process
-	output       [2]*os.File      // what the pumps read, and close
-	unheard      []nodeipc.Event  // that came when the loop listened no more; its reader's until that has ended
-	unnoticed    []notify.Message // likewise
+	memory       memoryPace                // of the looks at what it uses
+	readers      chan struct{}             // closed when channel and pumps have been read to their end
+	phase        lifecycle.Phase           // as it was seen last
+	since        time.Time                 // when it was seen first
+	handle       proc.Handle               // of the process
+	end          *ending                   // of the process
+	inspectPort  int                       // of Node's inspector; zero: none
+	output       [2]*logs.Reader           // what the pumps read, and close
+	begun        [2][]byte                 // unfinished lines that another program image has read
+	unfinished   [2]atomic.Pointer[[]byte] // those that the pumps have left for the next
+	unheard      []nodeipc.Event           // that came when the loop listened no more; its reader's until that has ended
+	unnoticed    []notify.Message          // likewise
 }
 
 // ending is how a process ended, once done is closed.
@@ -140,11 +147,16 @@ func (m *Master) spawned(w *worker, p *proc.Process) {
 	w.process, w.started, w.handle = p, time.Now(), p.Handle()
 	w.end = watchEnd(p)
 	w.ooms, _ = proc.OOMKills()
-	for _, warning := range p.Warnings {
-		m.log.Warn("worker runs without a limit", logs.KeySlot, w.slot, logs.KeyWorker, w.id, keyError, warning.String())
+	for _, warning := range p.Warnings { // the same for every worker: told once
+		if text := warning.String(); !slices.Contains(m.refused, text) {
+			m.refused = append(m.refused, text)
+			m.log.Warn("workers do not get all they were to have", keyError, text)
+		}
 	}
 	m.log.Info("worker started", logs.KeySlot, w.slot, logs.KeyWorker, w.id, logs.KeyPID, p.PID())
 	m.publish(m.eventOf(api.EventStarted, w, ""))
+	m.noteTryBegins()
+	m.keepWorker(w)
 	m.readStreams(w)
 	m.step(lifecycle.Spawned{Worker: w.id})
 	m.handOff(w)
@@ -156,21 +168,22 @@ func (m *Master) readStreams(w *worker) {
 		return logs.Source{App: m.cfg.App.Name, Slot: w.slot, Worker: uint64(w.id), PID: w.handle.PID, Stream: stream}
 	}
 	ends := make(chan struct{}, 3)
-	pump := func(r *os.File, src logs.Source, tail *logs.Ring) {
+	pump := func(i int, r *logs.Reader, src logs.Source, tail *logs.Ring) {
+		defer func() { ends <- struct{}{} }()
 		if r == nil { // it ended before an upgrade
-			ends <- struct{}{}
 			return
 		}
-		if err := logs.Pump(r, src, m.sink, tail); err != nil && !errors.Is(err, os.ErrClosed) {
+		rest, err := logs.PumpFrom(w.begun[i], r, src, m.sinkOf(src), tail)
+		w.unfinished[i].Store(&rest)
+		if err != nil && !errors.Is(err, os.ErrClosed) {
 			m.log.Warn("worker output lost", logs.KeySlot, w.slot, logs.KeyWorker, w.id, keyError, err)
 		}
-		ends <- struct{}{}
 	}
 	stdout, stderr := w.stdout, w.stderr
-	w.output = [2]*os.File{stdout, stderr}
+	w.output = [2]*logs.Reader{stdout, stderr}
 	w.stdout, w.stderr = nil, nil
-	m.wg.Go(func() { pump(stdout, source(logs.Stdout), nil) })
-	m.wg.Go(func() { pump(stderr, source(logs.Stderr), w.tail) })
+	m.wg.Go(func() { pump(0, stdout, source(logs.Stdout), nil) })
+	m.wg.Go(func() { pump(1, stderr, source(logs.Stderr), w.tail) })
 	m.wg.Go(func() {
 		m.readChannel(w)
 		ends <- struct{}{}
@@ -255,10 +268,11 @@ func (m *Master) exited(w *worker, exit proc.Exit) {
 	if w.process != nil { // not one that an upgrade found ended
 		_ = w.process.Close()
 	}
+	m.unkeepWorker(w)
 	w.release()
 	delete(m.workers, w.id)
 	m.exits = append(m.exits, exitNote{worker: w.id, gen: w.gen, why: why, lived: time.Since(w.started), pid: w.handle.PID, tail: tail})
-	m.step(lifecycle.Exited{Worker: w.id, Why: why})
+	m.step(lifecycle.Exited{Worker: w.id, Why: why, OK: exit.Success()})
 	m.exits = nil
 	m.lost(w)
 }
@@ -279,7 +293,7 @@ func (w *worker) release() {
 	if w.cancel != nil {
 		w.cancel()
 	}
-	closeAll(w.stdout, w.stderr)
+	_ = errors.Join(w.stdout.Close(), w.stderr.Close())
 	if w.conn != nil {
 		_ = w.conn.Close()
 	}

@@ -1,0 +1,276 @@
+package master
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strconv"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/musterd/muster/api"
+	"github.com/musterd/muster/internal/fdstore"
+	"github.com/musterd/muster/internal/lifecycle"
+	"github.com/musterd/muster/internal/proc"
+)
+
+// revisionGap is how far the events of a successor are ahead: the former master may have told some after it last kept its state.
+const revisionGap = 10000
+
+// Resume goes on with the workers of a master that was killed: names are those of the descriptors from first on, as the store has given
+// them. What adapt returns is as for Restore; opened is Config.Opened. The error tells that there is nothing to go on with: the workers are
+// ended, the descriptors closed, and the store is empty. Otherwise it is Run.
+func Resume(ctx context.Context, names []string, first int, adapt func(Config) Config, opened func()) (int, error) {
+	g := given{}
+	for i, name := range names {
+		unix.CloseOnExec(first + i)
+		g[name] = append(g[name], first+i)
+	}
+	defer g.closeRest()
+	processes := g.processes()
+	defer closeProcesses(processes)
+	s, number, err := g.snapshot(processes)
+	if err != nil {
+		disown(names, processes)
+		return 1, fmt.Errorf("go on with the workers of a master that was killed: %w", err)
+	}
+	s.Config = adapted(s.Config, adapt)
+	for gen, cfg := range s.Memory.Configs {
+		s.Memory.Configs[gen] = adapted(cfg, adapt)
+	}
+	s.Memory.Revision += revisionGap
+	m, err := revive(s, nil)
+	if err != nil {
+		return 1, err
+	}
+	m.kept.number, m.kept.stale = number, g.pageNames()
+	m.openStore()
+	m.later(func() { m.reconcile(s) })
+	m.strangers(processes)
+	if err := m.publishPlace(); err != nil {
+		m.log.Error("commands do not find this master", keyError, err)
+	}
+	if opened != nil {
+		opened()
+	}
+	return m.runOn(ctx)
+}
+
+// snapshot is the state of the former master, with the descriptors that it has left.
+func (g given) snapshot(processes map[lifecycle.WorkerID]proc.Handle) (*snapshot, uint64, error) {
+	text, number, err := fdstore.ReadPages(g.pages())
+	if err != nil {
+		return nil, 0, err
+	}
+	s, err := readSnapshot(text)
+	if err != nil {
+		return nil, 0, err
+	}
+	return s, number, s.fill(g, processes)
+}
+
+// disown ends workers that nobody can go on with, and has what was kept of them forgotten, so that the next master starts anew.
+func disown(names []string, processes map[lifecycle.WorkerID]proc.Handle) {
+	for _, h := range processes {
+		if p, err := proc.Adopt(proc.Handle{PID: h.PID, PIDFD: dup(h.PIDFD), Token: h.Token}); err == nil {
+			_ = p.SignalGroup(unix.SIGKILL)
+			_ = p.Close()
+		}
+	}
+	store := fdstore.NewClient(os.Getenv("NOTIFY_SOCKET"))
+	for _, name := range names {
+		_ = store.Remove(name) // what it does not know it does not keep
+	}
+}
+
+func adapted(cfg Config, adapt func(Config) Config) Config {
+	cfg.Stdout, cfg.Stderr = os.Stdout, os.Stderr
+	return adapt(cfg)
+}
+
+func closeProcesses(processes map[lifecycle.WorkerID]proc.Handle) {
+	for _, h := range processes {
+		closeFD(h.PIDFD)
+	}
+}
+
+// fill puts the descriptors that were given in the place of the numbers that they had in the former master. It takes the processes that it
+// uses out of the map.
+func (s *snapshot) fill(g given, processes map[lifecycle.WorkerID]proc.Handle) error {
+	s.Folder.Lock, s.Control = g.take(nameLock), g.take(nameControl)
+	if s.Folder.Lock < 0 {
+		return errNoLock
+	}
+	if s.Control >= 0 { // the kernel tells who connects the process that has called listen last
+		if err := unix.Listen(s.Control, unix.SOMAXCONN); err != nil {
+			return fmt.Errorf("listen on the control socket: %w", err)
+		}
+	}
+	for i := range s.Listeners {
+		if err := s.Listeners[i].fill(g, i); err != nil {
+			return err
+		}
+		if !s.Listeners[i].Closed && !s.Listeners[i].Shared {
+			s.Slots = max(s.Slots, len(s.Listeners[i].Sockets))
+		}
+	}
+	s.Waiting = nil
+	var living []savedWorker
+	for _, w := range s.Workers {
+		if h, started := processes[w.ID]; started {
+			w.Process = h
+			delete(processes, w.ID)
+		} else if w.Process.PID == 0 || w.Ended != nil {
+			w.Process.PIDFD = -1
+		}
+		if w.Process.PID == 0 { // see redoStarts
+			continue
+		}
+		w.fill(g)
+		living = append(living, w)
+	}
+	s.Workers = living
+	return nil
+}
+
+var errNoLock = errors.New("the former master has left no lock")
+
+func (l *savedListener) fill(g given, i int) error {
+	if l.Closed {
+		return nil
+	}
+	for j := range l.Sockets {
+		if l.Sockets[j] = g.take(nameSocket(i, j)); l.Sockets[j] < 0 {
+			return fmt.Errorf("the former master has left no socket %d of listener %s", j, l.Name)
+		}
+	}
+	for fd := g.take(nameSocket(i, len(l.Sockets))); fd >= 0; fd = g.take(nameSocket(i, len(l.Sockets))) {
+		l.Sockets = append(l.Sockets, fd) // of a slot that had just been opened
+	}
+	if l.Steering != nil {
+		l.Steering.Slots, l.Steering.Buckets = g.take(nameMap(i, "slots")), g.take(nameMap(i, "buckets"))
+		if l.Steering.Slots < 0 || l.Steering.Buckets < 0 {
+			l.Steering = nil
+		}
+	}
+	return nil
+}
+
+func (w *savedWorker) fill(g given) {
+	w.Channel, w.Notify = g.take(nameWorker(w.ID, partChannel)), g.take(nameWorker(w.ID, partNotify))
+	w.Output = [2]int{g.take(nameWorker(w.ID, partStdout)), g.take(nameWorker(w.ID, partStderr))}
+	w.Rescued, w.Unacked = nil, 0 // what was on its way is not known any more
+}
+
+// pageNames are the names of the former master's pages.
+func (g given) pageNames() []string {
+	var names []string
+	for name := range g {
+		if HasState([]string{name}) {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// strangers ends workers that the former master had started, and that its state does not know.
+func (m *Master) strangers(processes map[lifecycle.WorkerID]proc.Handle) {
+	for id, h := range processes {
+		delete(processes, id)
+		p, err := proc.Adopt(h)
+		if err != nil {
+			closeFD(h.PIDFD)
+			continue
+		}
+		_ = p.SignalGroup(unix.SIGKILL)
+		go func() { // ends with the process, which was killed
+			p.Wait()
+			_ = p.Close()
+		}()
+	}
+}
+
+// reconcile does what the former master had decided and may not have done: its state is kept before effects are carried out.
+func (m *Master) reconcile(s *snapshot) {
+	m.log.Info("goes on with the workers of a master that was killed", keyWorkers, len(s.Workers))
+	for slot := range m.state.Slots {
+		m.openSlot(slot)
+	}
+	for _, l := range m.listeners {
+		m.weigh(l)
+	}
+	for _, w := range s.Workers {
+		m.redo(m.workers[w.ID])
+	}
+	m.redoStarts()
+	m.redoOperations()
+	if m.state.Stopping && len(m.state.Workers) == 0 {
+		m.stopped()
+		m.ended = true
+	}
+}
+
+// redo carries out what the phase of a worker asks for.
+func (m *Master) redo(w *worker) {
+	if w == nil {
+		return
+	}
+	k := m.state.Worker(w.id)
+	switch {
+	case k == nil:
+		w.kill()
+		return
+	case w.process != nil && !k.Spawned:
+		w.started = time.Now()
+		m.later(func() {
+			m.step(lifecycle.Spawned{Worker: w.id})
+			m.handOff(w)
+		})
+	case k.Slot != lifecycle.NoSlot && w.slot == lifecycle.NoSlot:
+		m.promote(w, k.Slot)
+	case k.Phase == lifecycle.Draining && !w.drained:
+		m.drain(w)
+	case k.Phase == lifecycle.Killing:
+		w.kill()
+	}
+	if !w.ready && m.cfg.hasChannel() && m.probed() != nil {
+		m.probe(w) // its message may have been lost
+	}
+}
+
+// redoStarts tells the core of workers whose start the former master did not finish. A process that was being started has ended with it,
+// or is ended now.
+func (m *Master) redoStarts() {
+	for _, k := range append([]lifecycle.Worker(nil), m.state.Workers...) {
+		if m.workers[k.ID] != nil {
+			continue
+		}
+		proc.KillByVariable("NOTIFY_SOCKET", m.notifyPath(k.ID))
+		_ = os.Remove(m.notifyPath(k.ID))
+		m.step(lifecycle.SpawnFailed{Worker: k.ID, Why: "the master was killed while it was being started"})
+	}
+}
+
+// redoOperations ends the operations whose end the former master did not tell.
+func (m *Master) redoOperations() {
+	if m.state.Rollout != nil {
+		return
+	}
+	op := m.running(api.OperationReload, api.OperationRollback)
+	if c := &m.control.memory; m.state.Gen != c.Good {
+		number := uint64(0)
+		if op != nil {
+			number, _ = strconv.ParseUint(op.ID, 10, 64)
+		}
+		m.reloaded(lifecycle.Announce{Op: number})
+		return
+	}
+	if op != nil {
+		m.fail(op, "the master was killed meanwhile", "the last good generation stays; try again")
+	}
+	if op := m.running(api.OperationUpgrade); op != nil {
+		m.fail(op, "the master was killed meanwhile", "try again")
+	}
+}
