@@ -3,6 +3,8 @@ package cli
 import (
 	"context"
 	"os"
+	"runtime"
+	"slices"
 
 	"github.com/musterd/muster/api"
 	"github.com/musterd/muster/client"
@@ -29,19 +31,52 @@ func (c *changer) change(ctx context.Context, args []string, ask func(context.Co
 	return c.run(ctx, t, func(ctx context.Context) (api.Operation, error) { return ask(ctx, t.client) })
 }
 
+// changeAll does the same for every app that the arguments name, a few at a time.
+func (c *changer) changeAll(ctx context.Context, args []string, ask func(context.Context, *client.Client) (api.Operation, error)) error {
+	chosen, daemon, err := choose(ctx, args)
+	if err != nil {
+		return err
+	}
+	defer closeAll(chosen, daemon)
+	if len(chosen) > 1 { // those that do not run have nothing to change
+		chosen = slices.DeleteFunc(chosen, func(s subject) bool { return s.client == nil })
+	}
+	return atOnce(ctx, c.stderr, chosen, 2*runtime.NumCPU(), func(ctx context.Context, s subject) error {
+		if !s.running() {
+			return s.notRunning()
+		}
+		f := c.one(len(chosen) > 1)
+		return f.run(ctx, s.target, func(ctx context.Context) (api.Operation, error) { return ask(ctx, s.client) })
+	})
+}
+
+// one is a follower of one app, of several that are followed at the same time or not: then progress would be a jumble.
+func (f follower) one(several bool) *follower {
+	f.terse = several
+	return &f
+}
+
+func closeAll(subjects []subject, daemon *client.Client) {
+	for _, s := range subjects {
+		s.close()
+	}
+	if daemon != nil {
+		daemon.Close()
+	}
+}
+
 func newReload(stdout, stderr *os.File) *cobra.Command {
 	c := newChanger(stdout, stderr)
 	cmd := &cobra.Command{
-		Use:   "reload [NAME]",
+		Use:   "reload [NAME...|all]",
 		Short: "Replace the workers by new ones, without downtime",
 		Long: `Replace the workers by new ones, without downtime.
 
 The command, the environment files and the program are read again. One new worker has to serve, and to go on serving for
 --reload-settle, before the others follow; each old worker stays until its successor serves. If a new one fails, the old ones
 stay, and the command says why, with the worker's last lines, and exits with 1.`,
-		Args: nameArgument,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return c.change(cmd.Context(), args, func(ctx context.Context, a *client.Client) (api.Operation, error) { return a.Reload(ctx) })
+			return c.changeAll(cmd.Context(), args, func(ctx context.Context, a *client.Client) (api.Operation, error) { return a.Reload(ctx) })
 		},
 	}
 	c.flags(cmd.Flags())
@@ -64,31 +99,15 @@ downtime. While a reload is under way, it is ended and undone. Files of the prog
 	return cmd
 }
 
-func newStop(stdout, stderr *os.File) *cobra.Command {
-	c := newChanger(stdout, stderr)
-	cmd := &cobra.Command{
-		Use:   "stop [NAME]",
-		Short: "End an app: its workers first, then its master",
-		Args:  nameArgument,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			return c.change(cmd.Context(), args, func(ctx context.Context, a *client.Client) (api.Operation, error) { return a.Stop(ctx, c.now) })
-		},
-	}
-	cmd.Flags().BoolVar(&c.now, "now", false, "kill the workers without letting them finish")
-	c.flags(cmd.Flags())
-	return cmd
-}
-
 func newUpgrade(stdout, stderr *os.File) *cobra.Command {
 	c := newChanger(stdout, stderr)
 	cmd := &cobra.Command{
-		Use:   "upgrade [NAME]",
+		Use:   "upgrade [NAME...|all]",
 		Short: "Let a master become the muster that is now installed",
 		Long: `Let a master become the muster that is now installed, in place: the process stays the same, and so do the workers, the sockets
 and every connection.`,
-		Args: nameArgument,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return c.change(cmd.Context(), args, func(ctx context.Context, a *client.Client) (api.Operation, error) { return a.Upgrade(ctx) })
+			return c.changeAll(cmd.Context(), args, func(ctx context.Context, a *client.Client) (api.Operation, error) { return a.Upgrade(ctx) })
 		},
 	}
 	c.flags(cmd.Flags())

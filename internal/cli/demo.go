@@ -38,6 +38,7 @@ func newDemo(stdout, stderr *os.File) *cobra.Command {
 	}
 	cmd.Flags().StringVarP(&d.spec.Workers, "workers", "i", "", "how many: `N`, max, 50% or -1 (default max)")
 	listenFlag(cmd.Flags(), &d.spec)
+	formatFlag(cmd.Flags(), &d.spec)
 	d.flags(cmd.Flags())
 	return cmd
 }
@@ -56,7 +57,7 @@ func (d *demoCommand) run() error {
 		return fmt.Errorf("find muster's own file: %w", err)
 	}
 	d.spec.Command = []string{self, demoWorker, address}
-	return d.foreground(d.spec, false)
+	return d.foreground(d.spec, "", false)
 }
 
 // freeAddress is port 3000, or another one if somebody else has that.

@@ -78,7 +78,7 @@ func specMessage(cmd *cobra.Command, err error) string {
 	if plain {
 		flag = strings.ReplaceAll(e.Field, "_", "-")
 	}
-	if flag == "" || cmd.Flags().Lookup(flag) == nil {
+	if flag == "" || cmd == nil || cmd.Flags().Lookup(flag) == nil {
 		return err.Error()
 	}
 	shown := *e

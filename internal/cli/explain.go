@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -10,6 +11,7 @@ import (
 	"time"
 
 	"github.com/musterd/muster/api"
+	"github.com/musterd/muster/internal/app"
 	"github.com/spf13/cobra"
 )
 
@@ -25,20 +27,63 @@ func newExplain(stdout *os.File) *cobra.Command {
 }
 
 func explainApp(ctx context.Context, stdout io.Writer, args []string) error {
-	t, err := oneApp(ctx, args)
+	s, err := oneSubject(ctx, args)
 	if err != nil {
 		return err
 	}
-	t.client.Close()
-	return explainTo(stdout, t.app)
+	s.close()
+	if s.entry != nil && s.entry.State == api.EntryHeld {
+		return explainHeld(stdout, *s.entry)
+	}
+	if !s.running() {
+		return s.notRunning()
+	}
+	return explainTo(stdout, s.app)
+}
+
+// explainHeld says in words what an app waits for.
+func explainHeld(w io.Writer, e api.Entry) error {
+	var text strings.Builder
+	fmt.Fprintf(&text, "%s is held since %s: %s.\n", e.Name, ago(e.Since), cmp.Or(e.Why, "it is not known yet what it waits for"))
+	for _, wait := range e.Waits {
+		fmt.Fprintf(&text, "\nIt starts when %s %s.\n", wait.On, conditionWords(wait.Until))
+		if wait.Why == "" {
+			fmt.Fprintf(&text, "  %s is on its way: muster explain %s\n", wait.On, wait.On)
+			continue
+		}
+		fmt.Fprintf(&text, "  That does not come by itself: %s.\n", wait.Why)
+	}
+	_, err := io.WriteString(w, text.String())
+	return err
+}
+
+func conditionWords(until app.Condition) string {
+	switch until {
+	case app.ConditionStarted:
+		return "runs its workers"
+	case app.ConditionHealthy:
+		return "serves in every slot and passes its health checks"
+	case app.ConditionCompleted:
+		return "has ended with success"
+	case app.ConditionReady, app.ConditionAuto:
+	}
+	return "serves in every slot"
 }
 
 func explainTo(w io.Writer, a api.App) error {
 	var text strings.Builder
+	if a.Spec.Job {
+		explainJob(&text, a)
+		_, err := io.WriteString(w, text.String())
+		return err
+	}
 	fmt.Fprintf(&text, "%s is %s: %d of %d slots are served, by %s.\n", a.Name, a.State, a.Serving, a.Workers, strings.Join(a.Command, " "))
 	fmt.Fprintf(&text, "Connections are spread by %s: %s.\n", a.Balance, a.BalanceWhy)
 	if a.Rescued > 0 {
 		fmt.Fprintf(&text, "%s waited for a blocked worker and were served by others.\n", count(int(a.Rescued), "connection"))
+	}
+	if a.ReloadAt != nil {
+		fmt.Fprintf(&text, "It is reloaded %s.\n", scheduleText(a.ReloadAt))
 	}
 	if !a.HoldUntil.IsZero() {
 		fmt.Fprintf(&text, "The app fails too often: slots that have failed wait %s more.\n", short(time.Until(a.HoldUntil)))
@@ -111,6 +156,9 @@ func workerWords(w api.Worker) string {
 	case w.Phase == "waiting":
 		text = "has booted and waits for a slot since " + ago(w.Since)
 	}
+	if w.Recycling != "" && w.Phase == "serving" {
+		text += ", and is to be replaced by a fresh worker: it " + w.Recycling
+	}
 	if w.Status != "" {
 		text += fmt.Sprintf("; it says %q", w.Status)
 	}
@@ -120,6 +168,9 @@ func workerWords(w api.Worker) string {
 // lastExit tells of the last worker that failed in the slot.
 func lastExit(text *strings.Builder, slot api.Slot) {
 	for _, exit := range slices.Backward(slot.Exits) {
+		if exit.Recycled != "" {
+			fmt.Fprintf(text, "  worker %d was replaced by a fresh one %s ago: it %s\n", exit.Worker, ago(exit.At), exit.Recycled)
+		}
 		if !exit.Failed {
 			continue
 		}

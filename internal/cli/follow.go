@@ -24,7 +24,9 @@ type follower struct {
 	stdout  *os.File
 	stderr  *os.File
 
-	generation uint64 // that the operation brings in
+	generation uint64                      // that the operation brings in
+	terse      bool                        // no progress: several apps are followed
+	settled    func(context.Context) error // unless nil, waits until the daemon knows of a stop, too
 }
 
 func (f *follower) flags(flags *pflag.FlagSet) {
@@ -75,7 +77,10 @@ func (f *follower) follow(ctx context.Context, t target, start func(context.Cont
 	if op, err = f.toTheEnd(ctx, s, op); err != nil || op.Kind != api.OperationStop {
 		return op, err
 	}
-	return op, process.gone(ctx)
+	if err := process.gone(ctx); err != nil || f.settled == nil {
+		return op, err
+	}
+	return op, f.settled(ctx)
 }
 
 // toTheEnd reads events until they tell the end of the operation. That of a stop may be told by the end of the events alone.
@@ -159,7 +164,7 @@ func latest(op api.Operation, event api.Event) api.Operation {
 
 // progress prints what happens to workers meanwhile.
 func (f *follower) progress(event api.Event) {
-	if f.json || f.quiet || event.Worker == 0 || event.Kind == api.EventReloadFailed {
+	if f.json || f.quiet || f.terse || event.Worker == 0 || event.Kind == api.EventReloadFailed {
 		return
 	}
 	if event.Kind == api.EventFailed && event.Generation == f.generation {

@@ -1,9 +1,11 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"os"
+	"strconv"
 	"text/tabwriter"
 
 	"github.com/musterd/muster/api"
@@ -21,8 +23,8 @@ func newList(stdout, stderr *os.File) *cobra.Command {
 	l := &listCommand{stdout: stdout, stderr: stderr}
 	cmd := &cobra.Command{
 		Use:     "list",
-		Aliases: []string{"ls"},
-		Short:   "Show which apps run",
+		Aliases: []string{"ls", "l", "ps", "status"},
+		Short:   "Show the apps",
 		Args:    noArguments,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return l.run(cmd.Context()) },
 	}
@@ -32,15 +34,11 @@ func newList(stdout, stderr *os.File) *cobra.Command {
 }
 
 func (l *listCommand) run(ctx context.Context) error {
-	all, err := runningApps(ctx)
+	all, daemon, err := everything(ctx)
 	if err != nil {
 		return err
 	}
-	for _, f := range all {
-		if f.err == nil {
-			f.client.Close()
-		}
-	}
+	closeAll(all, daemon)
 	switch {
 	case l.json:
 		return l.printJSON(all)
@@ -50,44 +48,66 @@ func (l *listCommand) run(ctx context.Context) error {
 	return l.printTable(all)
 }
 
-func (l *listCommand) printJSON(all []found) error {
-	apps := []api.App{}
-	for _, f := range all {
-		if f.err == nil {
-			apps = append(apps, f.app)
-		} else {
-			fmt.Fprintln(l.stderr, "muster: "+f.err.Error())
-		}
+// listed is an app as list --json prints it: the daemon's entry, or one without a number of an app of muster run.
+func listed(s subject) api.Entry {
+	if s.entry != nil {
+		return *s.entry
 	}
-	return printJSON(l.stdout, apps)
+	e := api.Entry{Name: s.name, State: api.EntryRunning, Since: s.info.Started, PID: s.info.PID, Socket: s.info.Socket}
+	if s.err != nil {
+		e.Silent = s.err.Error()
+	} else {
+		e.App = &s.app
+	}
+	return e
 }
 
-func (l *listCommand) printNames(all []found) error {
-	for _, f := range all {
-		if _, err := fmt.Fprintln(l.stdout, f.info.Name); err != nil {
+func (l *listCommand) printJSON(all []subject) error {
+	entries := make([]api.Entry, len(all))
+	for i, s := range all {
+		entries[i] = listed(s)
+	}
+	return printJSON(l.stdout, entries)
+}
+
+func (l *listCommand) printNames(all []subject) error {
+	for _, s := range all {
+		if _, err := fmt.Fprintln(l.stdout, s.name); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (l *listCommand) printTable(all []found) error {
+func (l *listCommand) printTable(all []subject) error {
 	if len(all) == 0 {
-		fmt.Fprintln(l.stderr, "no app runs")
+		fmt.Fprintln(l.stderr, "there is no app; to start one: muster start FILE")
 		return nil
 	}
 	t := newTable(l.stdout)
-	fmt.Fprintln(t, "NAME\tSTATE\tWORKERS\tGENERATION\tRESPAWNS\tLISTEN\tSINCE\tPID")
-	for _, f := range all {
-		if f.err != nil {
-			fmt.Fprintf(t, "%s\tno answer\t-\t-\t-\t-\t%s\t%d\n", f.info.Name, ago(f.info.Started), f.info.PID)
-			continue
-		}
-		a := f.app
-		fmt.Fprintf(t, "%s\t%s\t%d/%d\t%d\t%d\t%s\t%s\t%d\n",
-			a.Name, a.State, a.Serving, a.Workers, a.Generation, a.Respawns, addresses(a), ago(a.Started), a.PID)
+	fmt.Fprintln(t, "ID\tNAME\tSTATE\tWORKERS\tGENERATION\tRESPAWNS\tLISTEN\tSINCE\tPID")
+	for _, s := range all {
+		fmt.Fprintln(t, s.id()+"\t"+s.name+"\t"+s.row())
 	}
 	return t.Flush()
+}
+
+// row is what list says of an app behind its name.
+func (s subject) row() string {
+	if s.running() {
+		a := s.app
+		return fmt.Sprintf("%s\t%d/%d\t%d\t%d\t%s\t%s\t%d", a.State, a.Serving, a.Workers, a.Generation, a.Respawns, addresses(a), ago(a.Started), a.PID)
+	}
+	e := listed(s)
+	state := string(e.State)
+	if e.Silent != "" && e.State == api.EntryRunning {
+		state = "no answer"
+	}
+	pid := "-"
+	if e.PID != 0 {
+		pid = strconv.Itoa(e.PID)
+	}
+	return fmt.Sprintf("%s\t-\t-\t-\t%s\t%s\t%s", state, cmp.Or(e.Why, "-"), ago(e.Since), pid)
 }
 
 // newTable aligns columns that are separated by tabs.

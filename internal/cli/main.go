@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 
+	"github.com/musterd/muster/internal/config"
 	"github.com/spf13/cobra"
 )
 
@@ -60,11 +61,12 @@ muster opens the listening sockets of an app, starts workers for it, hands the s
 	root.SetErr(stderr)
 	root.SetFlagErrorFunc(flagError)
 	root.SetVersionTemplate("{{.Version}}\n")
-	root.AddCommand(newDemoWorker(), newVersion())
-	addGroup(root, "Run an app:", newRun(stdout, stderr), newDemo(stdout, stderr))
-	addGroup(root, "See what runs:", newList(stdout, stderr), newShow(stdout), newExplain(stdout), newEvents(stdout))
-	addGroup(root, "Change what runs:", newReload(stdout, stderr), newRollback(stdout, stderr), newScale(stdout, stderr), newStop(stdout, stderr),
-		newUpgrade(stdout, stderr), newWait(stdout, stderr))
+	root.AddCommand(newDemoWorker(), newVersion(), newMaster(stdout, stderr))
+	addGroup(root, "Run an app:", newStart(stdout, stderr), newRun(stdout, stderr), newCheck(stdout, stderr), newDemo(stdout, stderr))
+	addGroup(root, "See what runs:", newList(stdout, stderr), newShow(stdout), newExplain(stdout), newEvents(stdout), newLogs(stdout))
+	addGroup(root, "Change what runs:", newReload(stdout, stderr), newRollback(stdout, stderr), newScale(stdout, stderr), newRestart(stdout, stderr),
+		newStop(stdout, stderr), newDelete(stdout, stderr), newUpgrade(stdout, stderr), newWait(stdout, stderr), newFlush(stdout))
+	addGroup(root, "Keep it:", newSave(stdout), newResurrect(stdout, stderr), newStartup(stdout, stderr), newUnstartup(stdout), newDaemon(stdout, stderr))
 	return root
 }
 
@@ -90,10 +92,24 @@ func report(stderr io.Writer, cmd *cobra.Command, err error) int {
 	if code, ok := errors.AsType[exitError](err); ok {
 		return int(code)
 	}
+	if errs, ok := errors.AsType[config.Errors](err); ok {
+		for _, e := range errs {
+			complain(stderr, e.Error(), e.Hint)
+			for _, line := range e.Detail {
+				fmt.Fprintln(stderr, "  | "+line)
+			}
+		}
+		return exitUsage
+	}
 	message, hint, code := explain(cmd, err)
+	complain(stderr, message, hint)
+	return code
+}
+
+// complain prints what is wrong, and what to do about it on a line of its own.
+func complain(stderr io.Writer, message, hint string) {
 	fmt.Fprintln(stderr, "muster: "+message)
 	if hint != "" {
 		fmt.Fprintln(stderr, "hint: "+hint)
 	}
-	return code
 }

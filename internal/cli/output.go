@@ -3,7 +3,6 @@ package cli
 import (
 	"os"
 
-	"github.com/musterd/muster/internal/app"
 	"github.com/spf13/pflag"
 	"golang.org/x/term"
 )
@@ -17,15 +16,7 @@ type output struct {
 }
 
 func (o *output) flags(f *pflag.FlagSet) {
-	f.StringVar(&o.format, "log-format", "text", "what is written: text or json")
 	f.BoolVar(&o.noColor, "no-color", false, "write no colors, not even to a terminal")
-}
-
-func (o *output) check() error {
-	if o.format == "text" || o.format == "json" {
-		return nil
-	}
-	return &app.Error{Field: "log_format", Value: o.format, Reason: "is not known", Hint: "choose text or json"}
 }
 
 // color tells whether the worker's lines get colors: on a terminal that has them, unless the user does not want any (no-color.org).

@@ -2,9 +2,9 @@ package cli
 
 import (
 	"context"
-	"net"
 	"time"
 
+	"github.com/musterd/muster/internal/rundir"
 	"golang.org/x/sys/unix"
 )
 
@@ -13,26 +13,11 @@ type process struct{ pidfd int } // -1: not known
 
 // watchProcess takes hold of the process that listens on the socket.
 func watchProcess(socket string) process {
-	p := process{pidfd: -1}
-	conn, err := net.DialUnix("unix", nil, &net.UnixAddr{Name: socket, Net: "unix"})
+	_, pidfd, err := rundir.Owner(socket)
 	if err != nil {
-		return p
+		return process{pidfd: -1}
 	}
-	defer func() { _ = conn.Close() }()
-	raw, err := conn.SyscallConn()
-	if err != nil {
-		return p
-	}
-	_ = raw.Control(func(fd uintptr) {
-		cred, err := unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED)
-		if err != nil || cred.Pid <= 0 { // of another PID namespace
-			return
-		}
-		if pidfd, err := unix.PidfdOpen(int(cred.Pid), 0); err == nil {
-			p.pidfd = pidfd
-		}
-	})
-	return p
+	return process{pidfd}
 }
 
 // gone waits for the end of the process. Where it is not known, the end of its connections has to do.

@@ -19,10 +19,7 @@ func resume(stdout, stderr *os.File) (code int, ok bool) {
 		return exitOK, false
 	}
 	_ = os.Unsetenv(master.RestoreVariable) // it is for this process alone
-	code, err := master.Restore(context.Background(), number, func(c master.Config) master.Config {
-		c.Reload, c.Version = resolveAgain, release()
-		return c
-	})
+	code, err := master.Restore(context.Background(), number, revived)
 	if err != nil {
 		fmt.Fprintln(stderr, "muster: "+err.Error())
 	}

@@ -43,7 +43,21 @@ func TestStories(t *testing.T) {
 func setUp(env *testscript.Env) error {
 	env.Setenv("MUSTER_HOME", filepath.Join(env.WorkDir, "home"))
 	env.Setenv("GORACE", "atexit_sleep_ms=0")
+	env.Defer(func() { endDaemon(env) })
 	return nil
+}
+
+// endDaemon ends what a story that failed has left running.
+func endDaemon(env *testscript.Env) {
+	if _, err := os.Stat(env.Getenv("MUSTER_HOME")); err != nil {
+		return
+	}
+	for _, dir := range filepath.SplitList(env.Getenv("PATH")) {
+		cmd := exec.Command(filepath.Join(dir, "muster"), "daemon", "stop")
+		if cmd.Env = env.Vars; cmd.Run() == nil {
+			return
+		}
+	}
 }
 
 func exits(ts *testscript.TestScript, neg bool, args []string) {

@@ -6,6 +6,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/musterd/muster/api"
 	"github.com/spf13/cobra"
@@ -20,10 +21,11 @@ type showCommand struct {
 func newShow(stdout *os.File) *cobra.Command {
 	s := &showCommand{stdout: stdout}
 	cmd := &cobra.Command{
-		Use:   "show [NAME]",
-		Short: "Show an app and its workers",
-		Args:  nameArgument,
-		RunE:  func(cmd *cobra.Command, args []string) error { return s.run(cmd.Context(), args) },
+		Use:     "show [NAME]",
+		Aliases: []string{"describe", "info"},
+		Short:   "Show an app and its workers",
+		Args:    nameArgument,
+		RunE:    func(cmd *cobra.Command, args []string) error { return s.run(cmd.Context(), args) },
 	}
 	cmd.Flags().BoolVar(&s.json, "json", false, "print everything that there is to know, as JSON")
 	cmd.Flags().BoolVarP(&s.quiet, "quiet", "q", false, "print the process ids of the workers alone")
@@ -31,11 +33,14 @@ func newShow(stdout *os.File) *cobra.Command {
 }
 
 func (s *showCommand) run(ctx context.Context, args []string) error {
-	t, err := oneApp(ctx, args)
+	t, err := oneSubject(ctx, args)
 	if err != nil {
 		return err
 	}
-	t.client.Close()
+	t.close()
+	if !t.running() {
+		return s.showIdle(t)
+	}
 	switch {
 	case s.json:
 		return printJSON(s.stdout, t.app)
@@ -43,8 +48,43 @@ func (s *showCommand) run(ctx context.Context, args []string) error {
 		return s.printPIDs(t.app)
 	}
 	s.printApp(t.app)
-	return s.printWorkers(t.app)
+	if err := s.printWorkers(t.app); err != nil {
+		return err
+	}
+	return printRuns(s.stdout, t.app)
 }
+
+// showIdle shows an app of the daemon that does not run.
+func (s *showCommand) showIdle(t subject) error {
+	if t.entry == nil {
+		return t.err
+	}
+	e := t.entry
+	switch {
+	case s.json:
+		return printJSON(s.stdout, e)
+	case s.quiet:
+		return nil
+	}
+	s.line("name", e.Name)
+	s.line("state", string(e.State)+" for "+ago(e.Since))
+	if e.Why != "" {
+		s.line("why", e.Why)
+	}
+	if e.State == api.EntryWaiting {
+		s.line("next try", "in "+short(time.Until(e.RetryAt)))
+	}
+	if e.Launch != nil {
+		s.line("command", strings.Join(e.Launch.Spec.Command, " "))
+		s.line("directory", e.Launch.Base)
+	}
+	if t.err != nil {
+		return t.err
+	}
+	return nil
+}
+
+func (s *showCommand) line(key, value string) { fmt.Fprintf(s.stdout, "%-11s %s\n", key, value) }
 
 func (s *showCommand) printPIDs(a api.App) error {
 	for _, w := range workersOf(a) {
@@ -68,7 +108,7 @@ func workersOf(a api.App) []api.Worker {
 }
 
 func (s *showCommand) printApp(a api.App) {
-	line := func(key, value string) { fmt.Fprintf(s.stdout, "%-11s %s\n", key, value) }
+	line := s.line
 	line("name", a.Name)
 	line("state", fmt.Sprintf("%s, %d of %s", a.State, a.Serving, count(a.Workers, "worker")))
 	line("master", fmt.Sprintf("process %d since %s, %s", a.PID, ago(a.Started), a.Version))
@@ -78,6 +118,7 @@ func (s *showCommand) printApp(a api.App) {
 	line("hand-off", a.Handoff)
 	line("balance", a.Balance+": "+a.BalanceWhy)
 	line("generation", generationText(a))
+	printSchedules(line, a)
 	if a.Rescued > 0 {
 		line("rescued", count(int(a.Rescued), "connection"))
 	}
@@ -127,6 +168,8 @@ func workerNote(slot api.Slot, w api.Worker) string {
 	switch {
 	case !w.BlockedSince.IsZero():
 		return "blocked for " + ago(w.BlockedSince)
+	case w.Recycling != "":
+		return "recycling: " + w.Recycling
 	case w.Reason != "":
 		return w.Reason
 	case slot.CrashLooping:

@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -14,7 +12,6 @@ import (
 
 	"github.com/musterd/muster/api"
 	"github.com/musterd/muster/client"
-	"github.com/musterd/muster/internal/app"
 	"github.com/musterd/muster/internal/rundir"
 	"github.com/spf13/cobra"
 )
@@ -35,84 +32,32 @@ type found struct {
 // answerTime is how long a master may take to say who it is.
 const answerTime = 5 * time.Second
 
-// oneApp finds the app that the arguments name: by its name, by the directory that it was started in, or, without any, by the current
-// directory.
+// oneApp finds the running app that the arguments name; see choose.
 func oneApp(ctx context.Context, args []string) (target, error) {
-	name, byName := ".", false
-	if len(args) > 0 {
-		name, byName = args[0], !strings.ContainsRune(args[0], filepath.Separator) && args[0] != "." && args[0] != ".."
-	}
-	if byName {
-		return appByName(ctx, name)
-	}
-	return appByDirectory(ctx, name)
-}
-
-func appByName(ctx context.Context, name string) (target, error) {
-	infos, err := rundir.Find(name)
+	s, err := oneSubject(ctx, args)
 	if err != nil {
 		return target{}, err
 	}
-	all := ask(ctx, infos)
-	if len(all) == 0 {
-		return target{}, noSuchApp(ctx, name)
+	if !s.running() {
+		s.close()
+		return target{}, s.notRunning()
 	}
-	return all[0].target, all[0].err
+	return s.target, nil
 }
 
-func noSuchApp(ctx context.Context, name string) error {
-	e := &failure{message: "no app named " + name + " runs", hint: "to see what runs: muster list", code: exitNotFound}
-	names := runningNames(ctx)
-	if near, ok := app.Nearest(name, names); ok {
-		e.hint = "did you mean " + near + "?"
-	} else if len(names) > 0 {
-		e.hint = "what runs is " + strings.Join(names, ", ")
-	}
-	return e
-}
-
-func appByDirectory(ctx context.Context, dir string) (target, error) {
-	here, err := os.Stat(dir)
+// oneSubject finds the app that the arguments name, whether it runs or not.
+func oneSubject(ctx context.Context, args []string) (subject, error) {
+	chosen, daemon, err := choose(ctx, args)
 	if err != nil {
-		return target{}, &failure{message: err.Error(), hint: "name an app, or the directory that one was started in", code: exitNotFound}
+		return subject{}, err
 	}
-	all, err := runningApps(ctx)
-	if err != nil {
-		return target{}, err
+	if daemon != nil {
+		daemon.Close()
 	}
-	all = slices.DeleteFunc(all, func(f found) bool {
-		there, err := os.Stat(f.info.Cwd)
-		return err != nil || !os.SameFile(here, there)
-	})
-	switch len(all) {
-	case 0:
-		return target{}, &failure{message: "no app runs from this directory", hint: "name one: see muster list", code: exitNotFound}
-	case 1:
-		return all[0].target, all[0].err
+	if len(chosen) > 1 {
+		return subject{}, &usageError{args[0] + " means more than one app", "name one: see muster list"}
 	}
-	names := make([]string, len(all))
-	for i, f := range all {
-		names[i] = f.info.Name
-	}
-	return target{}, &usageError{"several apps run from this directory: " + strings.Join(names, ", "), "name one"}
-}
-
-// runningApps finds every app of this user, by name.
-func runningApps(ctx context.Context) ([]found, error) {
-	infos, err := rundir.All()
-	if err != nil {
-		return nil, err
-	}
-	return ask(ctx, infos), nil
-}
-
-func runningNames(ctx context.Context) []string {
-	all, _ := runningApps(ctx) // for a hint
-	names := make([]string, len(all))
-	for i, f := range all {
-		names[i] = f.info.Name
-	}
-	return names
+	return chosen[0], nil
 }
 
 // ask asks all of them at once who they are, and leaves out the dead.

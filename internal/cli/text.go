@@ -42,9 +42,11 @@ func eventWords(e api.Event) string {
 	case api.EventFailed:
 		return "failed, " + e.Why + retry(after)
 	case api.EventNotReady:
-		return "was not ready within " + short(after)
+		return "was not ready within " + short(after) + colon(e.Why)
 	case api.EventHung:
 		return "served nobody for " + short(after)
+	case api.EventRecycling:
+		return "is to be replaced by a fresh one: it " + e.Why
 	case api.EventDying:
 		return "says that it will end"
 	case api.EventBlocked:
@@ -67,6 +69,10 @@ func eventWords(e api.Event) string {
 		return "every slot serves the new generation"
 	case api.EventReloadFailed:
 		return "ended the reload: " + e.Why
+	case api.EventRunBegan, api.EventRunEnded, api.EventRunSkipped:
+		return runText(e)
+	case api.EventCompleted:
+		return "the only run has ended"
 	case api.EventOperation:
 		return operationText(e.Operation)
 	default:
@@ -90,8 +96,16 @@ func operationText(op *api.Operation) string {
 
 // reasons are why a worker is on its way out, as a clause.
 var reasons = map[string]string{
-	"stop": "the app stops", "scale": "its slot goes", "superseded": "its successor serves", "abandoned": "its generation was given up",
-	"dying": "it wants to end", "not ready": "it was not ready in time", "hung": "it served nobody",
+	"stop": "the app stops", "scale": "its slot goes", "superseded": "its successor serves", "recycled": "a fresh worker serves in its place", "abandoned": "its generation was given up",
+	"dying": "it wants to end", "not ready": "it was not ready in time", "hung": "it served nobody", "timed out": "its run took too long", "replaced": "the next run takes its place",
+}
+
+// colon is what follows, if anything does.
+func colon(why string) string {
+	if why == "" {
+		return ""
+	}
+	return ": " + why
 }
 
 func because(reason string) string {
