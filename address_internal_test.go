@@ -62,7 +62,7 @@ func TestWhoseAddressCounts(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			w := &worker{streams: parseAddresses(tt.operator, false)}
+			w := &worker{count: newCounter(0), streams: parseAddresses(tt.operator, false)}
 			var got [][]address
 			for _, a := range tt.program {
 				got = append(got, w.streamAddresses("tcp", a))

@@ -28,6 +28,7 @@ type environment struct {
 	watchdogUsec  string
 	watchdogPID   string
 	addresses     []string // MUSTER_LISTEN
+	maxRequests   int      // MUSTER_MAX_REQUESTS; 0: none
 }
 
 // takeEnvironment reads the variables and removes them, also those it has no use for (LISTEN_PIDFDID would mislead a
@@ -45,6 +46,7 @@ func takeEnvironment() environment {
 		watchdogUsec:  take("WATCHDOG_USEC"),
 		watchdogPID:   take("WATCHDOG_PID"),
 		addresses:     strings.Fields(take("MUSTER_LISTEN")),
+		maxRequests:   number(take("MUSTER_MAX_REQUESTS"), 0),
 	}
 }
 

@@ -181,6 +181,9 @@ func (l *listener) Accept() (net.Conn, error) {
 	case h := <-l.handed:
 		return l.take(h)
 	case a := <-l.arrived:
+		if a.err == nil {
+			l.w.accepted()
+		}
 		return a.conn, a.err
 	case <-l.done:
 	}
@@ -216,6 +219,7 @@ func (l *listener) count(n int) {
 
 func (l *listener) take(h handover) (net.Conn, error) {
 	h.answer(true)
+	l.w.accepted()
 	return h.conn, nil
 }
 

@@ -36,6 +36,7 @@ type worker struct {
 	err    error // why it cannot work; returned by every attempt to listen
 	source source
 	notify *notifier // never nil
+	count  *counter  // never nil
 	ppid   int
 
 	survives bool // the listening sockets outlive the process
@@ -67,7 +68,7 @@ var self = sync.OnceValue(func() *worker { return newWorker(takeEnvironment()) }
 
 func newWorker(env environment) *worker {
 	w := &worker{
-		info: readInfo(env), notify: newNotifier(env), ppid: os.Getppid(),
+		info: readInfo(env), notify: newNotifier(env), count: newCounter(env.maxRequests), ppid: os.Getppid(),
 		draining: make(chan struct{}), isReady: make(chan struct{}), finished: make(chan struct{}),
 		listeners: make(map[*listener]struct{}),
 		streams:   parseAddresses(env.addresses, false), packets: parseAddresses(env.addresses, true), patience: DefaultShutdownTimeout,
