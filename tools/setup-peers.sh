@@ -1,5 +1,5 @@
 #!/bin/sh
-# Installs the Debian packages of the servers that muster is tested with. What is there is left alone.
+# Installs the Debian packages of the servers and engines that muster is tested with. What is there is left alone.
 # As root, or with the argument "sudo", it installs; otherwise it says what is missing, whose tests are then skipped.
 set -eu
 
@@ -14,6 +14,7 @@ nginx:nginx-light
 php-fpm:php-fpm
 php-cgi:php-cgi
 runc:runc
+systemctl:systemd
 "
 
 PATH=$PATH:/usr/sbin:/sbin

@@ -23,13 +23,14 @@ var pure = []string{
 }
 
 const (
-	cobra = "github.com/spf13/cobra"
-	pflag = "github.com/spf13/pflag"
-	sys   = "golang.org/x/sys"
-	term  = "golang.org/x/term"
-	xsync = "golang.org/x/sync"
-	ebpf  = "github.com/cilium/ebpf"
-	yaml  = "go.yaml.in/yaml/v3"
+	cobra    = "github.com/spf13/cobra"
+	pflag    = "github.com/spf13/pflag"
+	sys      = "golang.org/x/sys"
+	term     = "golang.org/x/term"
+	xsync    = "golang.org/x/sync"
+	fsnotify = "github.com/fsnotify/fsnotify"
+	ebpf     = "github.com/cilium/ebpf"
+	yaml     = "go.yaml.in/yaml/v3"
 )
 
 // rules has one entry per package. The root is the SDK: whoever imports it gets nothing but the standard library.
@@ -39,18 +40,23 @@ var rules = map[string]rule{
 	"client":     {own: []string{"api"}},
 	"cmd/muster": {own: []string{"internal/cli", "internal/proc", "internal/stage"}},
 
-	"internal/app":       {std: append([]string{"net"}, pure...)},
+	"internal/apiserver": {own: []string{"api", "internal/app", "internal/envfile"}, modules: []string{sys}},
+	"internal/app":       {own: []string{"internal/schedule"}, std: append([]string{"net"}, pure...)},
 	"internal/lifecycle": {std: pure},
+	"internal/schedule":  {std: append([]string{"time/tzdata"}, pure...)},
+	"internal/order":     {own: []string{"internal/app"}, std: pure},
 	"internal/notify":    {std: append([]string{"net", "os", "syscall", "context", "sync", "io"}, pure...), modules: []string{sys}},
 
+	"internal/account":  {own: []string{"internal/app"}, modules: []string{sys}},
 	"internal/command":  {own: []string{"internal/app"}},
-	"internal/config":   {own: []string{"internal/app", "internal/command", "internal/envfile"}, modules: []string{yaml}},
+	"internal/config":   {own: []string{"internal/app", "internal/command", "internal/envfile", "internal/order"}, modules: []string{yaml}},
 	"internal/cpus":     {modules: []string{sys}},
 	"internal/envfile":  {},
 	"internal/fdpass":   {modules: []string{sys}},
 	"internal/fdstore":  {own: []string{"internal/fdpass", "internal/notify", "internal/sock"}, modules: []string{sys}},
-	"internal/launch":   {own: []string{"internal/app", "internal/command", "internal/envfile", "internal/notify"}},
+	"internal/launch":   {own: []string{"internal/account", "internal/app", "internal/command", "internal/envfile", "internal/notify"}},
 	"internal/logs":     {modules: []string{sys, term}},
+	"internal/logread":  {own: []string{"internal/logs"}, modules: []string{fsnotify}},
 	"internal/nodeipc":  {modules: []string{sys}},
 	"internal/proc":     {own: []string{"internal/fdpass", "internal/stage"}, modules: []string{sys}},
 	"internal/pulse":    {modules: []string{sys}},
@@ -58,6 +64,7 @@ var rules = map[string]rule{
 	"internal/sock":     {own: []string{"internal/app", "internal/fdpass"}, modules: []string{sys, ebpf}},
 	"internal/stage":    {own: []string{"internal/fdpass", "internal/notify"}, modules: []string{sys}},
 	"internal/stats":    {own: []string{"internal/proc", "internal/sock"}, modules: []string{sys}},
+	"internal/watch":    {modules: []string{fsnotify}},
 	"internal/render":   {own: []string{"api", "internal/app"}, modules: []string{term}},
 	"internal/testutil": {modules: []string{sys, "go.uber.org/goleak"}},
 
@@ -67,16 +74,16 @@ var rules = map[string]rule{
 
 	"internal/master": {
 		own: []string{
-			"api", "internal/app", "internal/cpus", "internal/envfile", "internal/fdpass", "internal/fdstore", "internal/lifecycle",
-			"internal/logs", "internal/nodeipc", "internal/notify", "internal/proc", "internal/pulse", "internal/rundir",
-			"internal/sock", "internal/stage", "internal/stats",
+			"api", "internal/account", "internal/apiserver", "internal/app", "internal/command", "internal/cpus", "internal/envfile", "internal/fdpass", "internal/fdstore", "internal/lifecycle",
+			"internal/logs", "internal/nodeipc", "internal/notify", "internal/proc", "internal/pulse", "internal/rundir", "internal/schedule",
+			"internal/sock", "internal/stage", "internal/stats", "internal/watch",
 		},
 		modules: []string{sys, xsync},
 	},
 	"internal/daemon": {
 		own: []string{
-			"api", "client", "internal/app", "internal/config", "internal/daemon/web", "internal/envfile", "internal/fdpass",
-			"internal/fdstore", "internal/logs", "internal/notify", "internal/proc", "internal/stage", "internal/stats",
+			"api", "client", "internal/apiserver", "internal/app", "internal/daemon/web", "internal/envfile", "internal/fdpass",
+			"internal/fdstore", "internal/logs", "internal/notify", "internal/order", "internal/proc", "internal/rundir", "internal/stage", "internal/stats",
 		},
 		modules: []string{sys, xsync},
 	},
@@ -84,13 +91,14 @@ var rules = map[string]rule{
 	"internal/demo":       {own: []string{"."}},
 	"internal/cli": {
 		own: []string{
-			"api", "client", "internal/app", "internal/config", "internal/cpus", "internal/daemon", "internal/demo", "internal/envfile",
-			"internal/launch", "internal/logs", "internal/master", "internal/render", "internal/rundir", "internal/stage",
+			"api", "client", "internal/apiserver", "internal/app", "internal/config", "internal/cpus", "internal/daemon", "internal/demo", "internal/envfile",
+			"internal/launch", "internal/logread", "internal/logs", "internal/master", "internal/notify", "internal/order", "internal/render", "internal/rundir",
+			"internal/sock", "internal/stage",
 		},
 		modules: []string{cobra, pflag, sys, term},
 	},
 
-	"bench":       {own: []string{"internal/testutil", "internal/testutil/load"}},
+	"bench":       {own: []string{"internal/logs", "internal/testutil", "internal/testutil/load"}},
 	"examples":    {},
 	"examples/go": {own: []string{"."}},
 }
@@ -124,7 +132,7 @@ var never = []struct {
 }
 
 // told are the packages that are told the time and do no I/O, though they import packages that could.
-var told = []string{"internal/app", "internal/lifecycle"}
+var told = []string{"internal/app", "internal/lifecycle", "internal/order", "internal/schedule"}
 
 // impure tells whether a function of the standard library reads a clock, starts a timer or does I/O, for packages that are in pure or
 // are allowed to told packages.

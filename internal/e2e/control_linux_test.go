@@ -52,6 +52,7 @@ type site struct {
 	home string
 	dir  string // that it was started in; holds the file env
 	addr string
+	ctx  context.Context // of commands; nil: the test's
 }
 
 func startSite(t *testing.T, flags ...string) *site {
@@ -92,7 +93,11 @@ type result struct {
 // command runs muster with these arguments in the site's directory.
 func (s *site) command(args ...string) result {
 	s.t.Helper()
-	cmd := exec.CommandContext(testutil.Context(s.t), testutil.Muster(s.t), args...)
+	ctx := s.ctx
+	if ctx == nil {
+		ctx = testutil.Context(s.t)
+	}
+	cmd := exec.CommandContext(ctx, testutil.Muster(s.t), args...)
 	cmd.Dir, cmd.Env = s.dir, append(os.Environ(), "MUSTER_HOME="+s.home)
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
@@ -287,9 +292,9 @@ func TestStopByCommand(t *testing.T) {
 	if out := events.Output(); !strings.Contains(out, `"kind":"stopping"`) || !strings.Contains(out, `"kind":"stopped"`) {
 		t.Errorf("events: %s", out)
 	}
-	s.require(4, "no app named site runs", "stop", "site")
-	s.require(4, "no app runs from this directory", "show")
-	s.require(0, "no app runs", "list")
+	s.require(4, "there is no app named site", "stop", "site")
+	s.require(4, "no app was started from this directory", "show")
+	s.require(0, "there is no app", "list")
 	if left, err := filepath.Glob(s.home + "/run/*"); err != nil || len(left) > 0 {
 		t.Errorf("left %v, %v", left, err)
 	}
@@ -323,8 +328,8 @@ func TestKilledMasterIsNotListed(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.run.WaitExit()
-	s.require(0, "no app runs", "list")
-	s.require(4, "no app named site runs", "reload", "site")
+	s.require(0, "there is no app", "list")
+	s.require(4, "there is no app named site", "reload", "site")
 	if err := os.WriteFile(filepath.Join(s.home, "run", "stale"), nil, 0o600); err != nil {
 		t.Fatal(err)
 	}

@@ -25,7 +25,23 @@ func Muster(t testing.TB) string {
 	return path
 }
 
-var buildOnce = sync.OnceValues(func() (string, error) {
+// MusterWithEffects returns the path of a muster that counts its effects and can be killed after one: see internal/master/effects_on.go.
+func MusterWithEffects(t testing.TB) string {
+	t.Helper()
+	path, err := buildEffectsOnce()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+var (
+	buildOnce        = sync.OnceValues(func() (string, error) { return build("muster") })
+	buildEffectsOnce = sync.OnceValues(func() (string, error) { return build("muster-effects", "-tags", "effects") })
+)
+
+// build builds muster with these flags, under a name.
+func build(name string, flags ...string) (string, error) {
 	dir := filepath.Join(Root(), ".cache", "test")
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return "", fmt.Errorf("build muster: %w", err)
@@ -35,14 +51,14 @@ var buildOnce = sync.OnceValues(func() (string, error) {
 		return "", fmt.Errorf("build muster: %w", err)
 	}
 	defer unlock()
-	path := filepath.Join(dir, "muster")
-	cmd := exec.Command("go", "build", "-o", path, "./cmd/muster")
+	path := filepath.Join(dir, name)
+	cmd := exec.Command("go", append(append([]string{"build"}, flags...), "-o", path, "./cmd/muster")...)
 	cmd.Dir = Root()
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("build muster: %w\n%s", err, out)
 	}
 	return path, nil
-})
+}
 
 // lockFile holds an exclusive lock on path until unlock is called or the process ends.
 func lockFile(path string) (unlock func(), err error) {

@@ -156,16 +156,34 @@ func (r *Running) WaitLine(pattern string) []string {
 // WaitLines waits for n lines after mark that the regular expression matches and returns their submatches.
 func (r *Running) WaitLines(mark, n int, pattern string) [][]string {
 	r.t.Helper()
+	found, ok := r.lines(mark, n, pattern)
+	if !ok {
+		r.t.Fatalf("output ended before %d lines matched %q:\n%s", n, pattern, r.Output())
+	}
+	return found
+}
+
+// SeesLine waits for a line after mark that the regular expression matches. It is false if the output ended before, as when the process was
+// killed.
+func (r *Running) SeesLine(mark int, pattern string) bool {
+	r.t.Helper()
+	_, ok := r.lines(mark, 1, pattern)
+	return ok
+}
+
+// lines waits for n lines after mark, or for the end of the output.
+func (r *Running) lines(mark, n int, pattern string) (found [][]string, ok bool) {
+	r.t.Helper()
 	re := regexp.MustCompile(pattern)
 	timeout := time.NewTimer(time.Until(Deadline(r.t)))
 	defer timeout.Stop()
 	for {
 		lines, more, eof := r.out.since(mark)
 		if found := matches(lines, re); len(found) >= n {
-			return found[:n]
+			return found[:n], true
 		}
 		if eof {
-			r.t.Fatalf("output ended before %d lines matched %q:\n%s", n, pattern, r.Output())
+			return nil, false
 		}
 		select {
 		case <-more:

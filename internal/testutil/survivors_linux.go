@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"testing"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -122,4 +123,32 @@ func (r *Running) Workers() []int {
 		_ = unix.Close(p.fd)
 	}
 	return workers
+}
+
+// Sweep fails the test if, at its end, a process runs whose environment has the entry, as NAME=value, and kills it.
+func Sweep(t testing.TB, entry string) {
+	t.Helper()
+	t.Cleanup(func() {
+		if left := awaitGone(entry+"\x00", time.Now().Add(workerGrace)); len(left) > 0 {
+			t.Errorf("these processes were left: %s", strings.Join(left, "; "))
+			killAll(entry + "\x00")
+		}
+	})
+}
+
+// KillAndAwait kills a process with SIGKILL and waits for its end. It need not be a child.
+func KillAndAwait(pid int) error {
+	fd, err := unix.PidfdOpen(pid, 0)
+	if err != nil {
+		return fmt.Errorf("open process %d: %w", pid, err)
+	}
+	p := held{pid, fd}
+	defer func() { _ = unix.Close(p.fd) }()
+	if err := unix.PidfdSendSignal(fd, unix.SIGKILL, nil, 0); err != nil {
+		return fmt.Errorf("kill process %d: %w", pid, err)
+	}
+	if !p.endsBefore(time.Now().Add(workerGrace)) {
+		return fmt.Errorf("process %d was killed and goes on", pid)
+	}
+	return nil
 }

@@ -9,7 +9,7 @@ import (
 )
 
 // kept bounds Result.Slow and Result.Failures.
-const kept = 100
+const kept = 1000
 
 // Result is what the clients saw. Requests is the sum of the counts by Kind.
 type Result struct {
@@ -29,8 +29,8 @@ type Result struct {
 
 	Latency  Histogram     // of the answered requests (OK and BadStatus), from connect or write to the last byte
 	ByPID    map[int]int   // answered requests by the number after "pid: " in the body
-	Slow     []Slow        // the first hundred, in order of time
-	Failures []Failure     // the first hundred, in order of time
+	Slow     []Slow        // the first thousand, in order of time
+	Failures []Failure     // the first thousand, in order of time
 	Statuses map[int]int   // answered requests by status
 	Elapsed  time.Duration // from the first request to the end of the last
 	Started  time.Time     // of the run
