@@ -34,6 +34,7 @@ type benchmark struct {
 // benchmarks are all comparisons, in the order in which they run.
 var benchmarks = []benchmark{
 	{"reference", "a worker that crashes on every request, under the master it was written for and under muster", reference},
+	{"lines", "a worker that writes lines flat out, to a file of its own and through managers", lines},
 	{"throughput", "a Node server alone, under Node's cluster, and under muster", throughput},
 }
 
@@ -48,6 +49,12 @@ type bench struct {
 }
 
 func main() {
+	if d, err := time.ParseDuration(os.Getenv(linesFor)); err == nil {
+		if err := lineWorker(d); err != nil {
+			os.Exit(1)
+		}
+		return
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	if err := run(ctx); err != nil {

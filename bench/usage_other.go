@@ -1,0 +1,7 @@
+//go:build !linux
+
+package main
+
+func cpuSeconds(int) float64 { return none }
+
+func peakMB(int) float64 { return none }
