@@ -3,6 +3,7 @@ package main
 import (
 	"os"
 	"runtime"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -24,13 +25,16 @@ func TestTableShowsMediansAndRatios(t *testing.T) {
 
 func TestChooseKnowsEveryBenchmark(t *testing.T) {
 	t.Parallel()
-	all, err := choose(nil)
+	all, err := choose([]string{everything})
 	if err != nil || len(all) != len(benchmarks) {
 		t.Errorf("%d benchmarks, %v", len(all), err)
 	}
 	for _, c := range benchmarks {
 		if got, err := choose([]string{c.name}); err != nil || len(got) != 1 || got[0].name != c.name {
 			t.Errorf("%s: %v, %v", c.name, got, err)
+		}
+		if !strings.Contains(catalogue(), c.name+" ") {
+			t.Errorf("%s is not in the catalogue", c.name)
 		}
 	}
 	if _, err := choose([]string{"nothing"}); err == nil {

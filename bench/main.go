@@ -1,6 +1,8 @@
 // Bench measures muster beside what people run instead, on this machine, and prints Markdown tables.
 //
-//	go run ./bench [-rounds n] [-time d] [name …]
+//	go run ./bench [-rounds n] [-time d] name … | all
+//
+// Without a name it says which measurements there are.
 //
 // The contenders of a measurement take turns within each round, and a figure is the median of its rounds. Only ratios mean something on
 // another machine. The clients of a load share the CPUs with the servers.
@@ -26,16 +28,18 @@ import (
 
 // benchmark is one comparison.
 type benchmark struct {
-	name string
-	what string
-	run  func(ctx context.Context, b *bench) ([]table, error)
+	name   string
+	what   string // in a sentence
+	rounds int    // unless the user says otherwise
+	run    func(ctx context.Context, b *bench) ([]table, error)
 }
 
 // benchmarks are all comparisons, in the order in which they run.
 var benchmarks = []benchmark{
-	{"reference", "a worker that crashes on every request, under the master it was written for and under muster", reference},
-	{"lines", "a worker that writes lines flat out, to a file of its own and through managers", lines},
-	{"throughput", "a Node server alone, under Node's cluster, and under muster", throughput},
+	{"reference", "a worker that crashes on every request, under the master it was written for and under muster", 3, reference},
+	{"lines", "a worker that writes lines flat out, to a file of its own and through managers", 3, lines},
+	{"throughput", "a Node server alone, under Node's cluster, and under muster", 3, throughput},
+	{"blocked", "new connections while two of four workers stand still in turn, under muster, Node's cluster, and without a master", 1, blocked},
 }
 
 // bench is what a comparison is run with.
@@ -45,14 +49,12 @@ type bench struct {
 	workers int
 	node    string // program
 	muster  string // program
+	self    string // this program, which is also a worker
 	dir     string // scratch
 }
 
 func main() {
-	if d, err := time.ParseDuration(os.Getenv(linesFor)); err == nil {
-		if err := lineWorker(d); err != nil {
-			os.Exit(1)
-		}
+	if beWorker() {
 		return
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -63,11 +65,32 @@ func main() {
 	}
 }
 
+// beWorker is this program as a worker of its own measurements. It is false where it is none.
+func beWorker() bool {
+	var err error
+	if d, bad := time.ParseDuration(os.Getenv(linesFor)); bad == nil {
+		err = lineWorker(d)
+	} else if addr := os.Getenv(serveOn); addr != "" {
+		err = goWorker(addr)
+	} else {
+		return false
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "bench, a worker:", err)
+		os.Exit(1)
+	}
+	return true
+}
+
 func run(ctx context.Context) error {
 	b := &bench{workers: runtime.NumCPU()}
-	flag.IntVar(&b.rounds, "rounds", 3, "rounds per contender")
+	flag.IntVar(&b.rounds, "rounds", 0, "rounds per contender; 0: as many as suit the measurement")
 	flag.DurationVar(&b.time, "time", 5*time.Second, "duration of one load")
 	flag.Parse()
+	if flag.NArg() == 0 {
+		fmt.Print(catalogue())
+		return nil
+	}
 	chosen, err := choose(flag.Args())
 	if err != nil {
 		return err
@@ -76,14 +99,49 @@ func run(ctx context.Context) error {
 		return err
 	}
 	defer func() { _ = os.RemoveAll(b.dir) }()
-	if err := errors.Join(b.findNode(), b.findMuster(ctx)); err != nil {
+	if err := errors.Join(b.findNode(), b.findSelf(), b.findMuster(ctx), b.writePrograms(), b.moveHome()); err != nil {
 		return err
 	}
 	return b.runAll(ctx, chosen)
 }
 
+// catalogue says what can be measured.
+func catalogue() string {
+	var s strings.Builder
+	for _, c := range benchmarks {
+		fmt.Fprintf(&s, "%-12s%s\n", c.name, c.what)
+	}
+	return s.String() + fmt.Sprintf("%-12s%s\n", everything, "one after the other")
+}
+
+// everything is the name of all benchmarks.
+const everything = "all"
+
+// userHome is where npm finds its settings and its cache.
+var userHome = os.Getenv("HOME")
+
+// moveHome gives all that is started a home of its own: no daemon of the user's is talked to, and none of ours outlives its folder.
+func (b *bench) moveHome() error {
+	for name, dir := range map[string]string{"HOME": "home", "MUSTER_HOME": "m", "PM2_HOME": "pm2"} {
+		path := filepath.Join(b.dir, dir)
+		if err := errors.Join(os.MkdirAll(path, 0o700), os.Setenv(name, path)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// say tells whoever waits for the tables what was done.
+func (b *bench) say(format string, args ...any) {
+	fmt.Fprintf(os.Stderr, "bench: %s\n", fmt.Sprintf(format, args...))
+}
+
 func (b *bench) runAll(ctx context.Context, chosen []benchmark) error {
+	rounds := b.rounds
 	for _, c := range chosen {
+		if b.rounds = rounds; rounds == 0 {
+			b.rounds = c.rounds
+		}
 		fmt.Printf("## %s\n\n%s; %d CPUs, %s\n", c.name, c.what, runtime.NumCPU(), time.Now().Format(time.DateOnly))
 		tables, err := c.run(ctx, b)
 		if err != nil {
@@ -97,9 +155,9 @@ func (b *bench) runAll(ctx context.Context, chosen []benchmark) error {
 	return nil
 }
 
-// choose returns the benchmarks of these names; all without names.
+// choose returns the benchmarks of these names.
 func choose(names []string) ([]benchmark, error) {
-	if len(names) == 0 {
+	if slices.Equal(names, []string{everything}) {
 		return benchmarks, nil
 	}
 	var chosen []benchmark
@@ -119,6 +177,16 @@ func allNames() string {
 		names = append(names, c.name)
 	}
 	return strings.Join(names, ", ")
+}
+
+func (b *bench) findSelf() (err error) {
+	b.self, err = os.Executable()
+	return err
+}
+
+// nodeFirst is a PATH in which node is the one that is measured.
+func (b *bench) nodeFirst() string {
+	return "PATH=" + filepath.Dir(b.node) + string(os.PathListSeparator) + os.Getenv("PATH")
 }
 
 func (b *bench) findNode() error {

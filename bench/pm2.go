@@ -18,6 +18,7 @@ func findPM2(ctx context.Context) (string, error) {
 		return program, nil
 	}
 	cmd := exec.CommandContext(ctx, "npm", "install", "--no-audit", "--no-fund", "--prefix", dir, "pm2@7")
+	cmd.Env = append(os.Environ(), "HOME="+userHome)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("fetch PM2: %w\n%s", err, out)
 	}

@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"maps"
 	"net"
 	"os"
 	"os/exec"
+	"sync"
 	"syscall"
 	"time"
 
@@ -23,9 +25,27 @@ const (
 type server struct {
 	cmd    *exec.Cmd
 	addr   string
-	output bytes.Buffer
+	output output
 	exited chan struct{} // closed when the process has been waited for
 	boot   time.Duration // from its start to its first answer
+}
+
+// output is what a process has written so far.
+type output struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (o *output) Write(b []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.text.Write(b)
+}
+
+func (o *output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.text.String()
 }
 
 // start runs a command in dir and waits for its first answer at addr.
@@ -76,6 +96,24 @@ func (s *server) answers(ctx context.Context) error {
 	}
 }
 
+// serving waits until so many workers have answered.
+func (s *server) serving(ctx context.Context, workers int) error {
+	ctx, cancel := context.WithTimeout(ctx, bootTimeout)
+	defer cancel()
+	known := map[int]int{}
+	for len(known) < workers && ctx.Err() == nil {
+		r, err := load.Run(ctx, load.Options{Addr: s.addr, Clients: 4 * workers, Count: 8 * workers, NewConnPerRequest: true, Timeout: time.Second})
+		if err != nil {
+			return err
+		}
+		maps.Copy(known, r.ByPID)
+	}
+	if len(known) < workers {
+		return fmt.Errorf("only %d of %d workers have answered: %w\n%s", len(known), workers, ctx.Err(), s.output.String())
+	}
+	return nil
+}
+
 // stop ends the process and its group.
 func (s *server) stop() {
 	_ = s.cmd.Process.Signal(syscall.SIGTERM)
@@ -87,6 +125,18 @@ func (s *server) stop() {
 	}
 	_ = syscall.Kill(-s.cmd.Process.Pid, syscall.SIGKILL) // what its master left behind
 	<-s.exited
+}
+
+// freeAddr is an address of 127.0.0.1 that was free a moment ago.
+func freeAddr() (string, error) {
+	port, err := freePort()
+	return fmt.Sprintf("127.0.0.1:%d", port), err
+}
+
+// portOf is the port of an address, as programs of Node are told it.
+func portOf(addr string) []string {
+	_, port, _ := net.SplitHostPort(addr)
+	return []string{"PORT=" + port}
 }
 
 // freePort returns a port of 127.0.0.1 that was free a moment ago.

@@ -81,9 +81,8 @@ func startReferenceMuster(ctx context.Context, b *bench) (*server, error) {
 
 // startMuster runs `muster run` on addr with one worker per CPU; node is found first in its PATH.
 func (b *bench) startMuster(ctx context.Context, dir, addr string, env []string, args ...string) (*server, error) {
-	path := "PATH=" + filepath.Dir(b.node) + string(os.PathListSeparator) + os.Getenv("PATH")
 	command := append([]string{b.muster, "run", "--name", "bench", "-i", fmt.Sprint(b.workers), "-l", "tcp://" + addr}, args...)
-	return start(ctx, dir, addr, append(env, path), command...)
+	return start(ctx, dir, addr, append(env, b.nodeFirst()), command...)
 }
 
 // copyFixture copies a file of testdata/node to dir, with one text in it replaced.

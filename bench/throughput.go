@@ -4,8 +4,8 @@ import (
 	"context"
 	"embed"
 	"fmt"
+	"io/fs"
 	"os"
-	"path/filepath"
 
 	"github.com/musterd/muster/internal/testutil/load"
 )
@@ -33,9 +33,6 @@ const loadClients = 16
 
 // throughput runs the same Node server in every way.
 func throughput(ctx context.Context, b *bench) ([]table, error) {
-	if err := b.writePrograms(); err != nil {
-		return nil, err
-	}
 	var names []string
 	for _, c := range contenders {
 		names = append(names, c.name)
@@ -60,16 +57,11 @@ func throughput(ctx context.Context, b *bench) ([]table, error) {
 }
 
 func (b *bench) writePrograms() error {
-	for _, name := range []string{"server.js", "cluster.js"} {
-		code, err := programs.ReadFile("js/" + name)
-		if err != nil {
-			return err
-		}
-		if err := os.WriteFile(filepath.Join(b.dir, name), code, 0o600); err != nil {
-			return err
-		}
+	js, err := fs.Sub(programs, "js")
+	if err != nil {
+		return err
 	}
-	return nil
+	return os.CopyFS(b.dir, js)
 }
 
 // measure runs one contender for one round.

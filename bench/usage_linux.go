@@ -3,7 +3,10 @@ package main
 import (
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
+
+	"golang.org/x/sys/unix"
 )
 
 // ticksPerSecond is what Linux counts CPU time in for programs, on every architecture.
@@ -39,4 +42,27 @@ func peakMB(pid int) float64 {
 		return none
 	}
 	return kb / 1024
+}
+
+// maySteer tells whether this process has what eBPF steering needs.
+func maySteer() bool {
+	text, err := os.ReadFile("/proc/self/status")
+	if err != nil {
+		return false
+	}
+	_, rest, _ := strings.Cut(string(text), "CapEff:")
+	var caps uint64
+	_, err = fmt.Sscanf(strings.TrimSpace(rest), "%x", &caps)
+	return err == nil && caps&(1<<unix.CAP_BPF|1<<unix.CAP_SYS_ADMIN) != 0
+}
+
+// steers tells whether a process holds maps of eBPF.
+func steers(pid int) bool {
+	links, _ := filepath.Glob(fmt.Sprintf("/proc/%d/fd/*", pid))
+	for _, link := range links {
+		if name, _ := os.Readlink(link); strings.Contains(name, "bpf-map") {
+			return true
+		}
+	}
+	return false
 }

@@ -98,7 +98,7 @@ var rules = map[string]rule{
 		modules: []string{cobra, pflag, sys, term},
 	},
 
-	"bench":       {own: []string{"internal/logs", "internal/testutil", "internal/testutil/load"}},
+	"bench":       {own: []string{".", "internal/demo", "internal/logs", "internal/testutil", "internal/testutil/load"}, modules: []string{sys}},
 	"examples":    {},
 	"examples/go": {own: []string{"."}},
 }
