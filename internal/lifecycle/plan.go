@@ -89,17 +89,6 @@ func (s *step) enforceEnd(w *Worker) {
 	}
 }
 
-// occupants returns the workers of a slot that are not on their way out, oldest first.
-func (s *step) occupants(slot int) []*Worker {
-	var ws []*Worker
-	for i := range s.Workers {
-		if w := &s.Workers[i]; w.Slot == slot && !w.Leaving() {
-			ws = append(ws, w)
-		}
-	}
-	return ws
-}
-
 // settle sends away the workers of a slot that have no business there any more.
 func (s *step) settle(slot int) {
 	ws := s.occupants(slot)
@@ -160,7 +149,7 @@ func (s *step) retire(w *Worker) {
 		w.DrainAt = at
 		return
 	}
-	s.leave(w, w.replacedFor(s.ServingIn(w.Slot)))
+	s.leave(w, w.replacedFor(s.serving(w.Slot)))
 }
 
 func (s *step) settleSpares() {
@@ -191,14 +180,15 @@ func (s *step) fill() {
 		}
 		return cmp.Or(cmp.Compare(b.work, a.work), a.since.Compare(b.since), cmp.Compare(a.slot, b.slot))
 	})
-	surge := s.surging()
+	surge, starting := s.surging(), s.starting()
 	for _, n := range needs {
 		switch {
 		case n.replace && surge >= s.room(n) && s.Want > 0:
 		case !n.replace && s.promote(n):
-		case s.starting() >= s.Policy.MaxStarting:
+		case starting >= s.Policy.MaxStarting:
 		default:
 			s.spawn(n.slot, n.gen)
+			starting = s.starting()
 			if n.replace {
 				surge++
 			}
@@ -266,6 +256,7 @@ func (s *step) spawn(slot int, gen Generation) {
 	w := Worker{ID: s.NextID, Slot: slot, Gen: gen, Phase: Starting, Spread: s.spread()}
 	s.NextID++
 	s.Workers = append(s.Workers, w)
+	s.seat()
 	s.emit(Spawn{Worker: w.ID, Slot: slot, Gen: gen})
 }
 
@@ -275,6 +266,7 @@ func (s *step) promote(n need) bool {
 		if w.Phase == Waiting && w.Gen == n.gen {
 			w.Slot, w.Phase, w.Promoted = n.slot, Starting, true
 			w.StartBy = s.now.Add(s.Policy.StartTimeout)
+			s.seats = seats{}
 			s.emit(Promote{Worker: w.ID, Slot: n.slot})
 			return true
 		}

@@ -28,7 +28,7 @@ func (s *step) reload(op uint64) {
 	s.abort("another reload took its place", nil)
 	s.LastGen++
 	canary := s.canarySlot()
-	s.Rollout = &Rollout{Op: op, To: s.LastGen, Canary: canary, Held: held || s.ServingIn(canary) != nil}
+	s.Rollout = &Rollout{Op: op, To: s.LastGen, Canary: canary, Held: held || s.serving(canary) != nil}
 	for i := range s.Slots {
 		s.Slots[i].Failures, s.Slots[i].NextSpawn, s.Slots[i].GaveUp = 0, time.Time{}, false
 	}
@@ -38,7 +38,7 @@ func (s *step) reload(op uint64) {
 // canarySlot is the first slot that serves, because the others have trouble of their own.
 func (s *step) canarySlot() int {
 	for slot := range s.Want {
-		if s.ServingIn(slot) != nil {
+		if s.serving(slot) != nil {
 			return slot
 		}
 	}
@@ -117,10 +117,8 @@ func (s *step) finish() {
 	if r == nil || !r.Committed {
 		return
 	}
-	for slot := range s.Want {
-		if s.ServingIn(slot) == nil {
-			return
-		}
+	if !s.AllServing() {
+		return
 	}
 	for i := range s.Workers {
 		if w := &s.Workers[i]; !w.Leaving() && w.Gen != r.To {

@@ -1,6 +1,9 @@
 package lifecycle
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // WorkerID names one process for ever: it is never reused within an app.
 type WorkerID uint64
@@ -194,15 +197,19 @@ func (s *State) ServingIn(slot int) *Worker {
 	return nil
 }
 
-// AllServing tells whether every wanted slot has a serving worker.
-func (s *State) AllServing() bool {
-	for slot := range s.Want {
-		if s.ServingIn(slot) == nil {
-			return false
+// Served returns, for each slot, what ServingIn does.
+func (s *State) Served() []*Worker {
+	served := make([]*Worker, len(s.Slots))
+	for i := range s.Workers {
+		if w := &s.Workers[i]; w.Phase == Serving && w.Slot >= 0 && w.Slot < len(served) {
+			served[w.Slot] = w
 		}
 	}
-	return true
+	return served
 }
+
+// AllServing tells whether every wanted slot has a serving worker.
+func (s *State) AllServing() bool { return !slices.Contains(s.Served()[:s.Want], nil) }
 
 // CrashLooping tells whether the slot failed so often in a row that it is called so.
 func (s *Slot) CrashLooping() bool { return s.Failures >= crashLoopFailures }

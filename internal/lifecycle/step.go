@@ -11,6 +11,7 @@ type step struct {
 	*State
 	now     time.Time
 	effects []Effect
+	seats   seats
 }
 
 // Step applies ev at now and returns the effects to carry out, in order. Events about workers that have exited are ignored.
@@ -264,6 +265,7 @@ func (s *step) hurry(w *Worker) {
 func (s *step) gone(w *Worker, why string, ok bool) {
 	died := *w
 	s.Workers = slices.DeleteFunc(s.Workers, func(o Worker) bool { return o.ID == died.ID })
+	s.seats = seats{}
 	if s.Recycled == died.ID {
 		s.Recycled = 0
 	}

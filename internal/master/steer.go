@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/musterd/muster/internal/app"
+	"github.com/musterd/muster/internal/lifecycle"
 	"github.com/musterd/muster/internal/logs"
 	"github.com/musterd/muster/internal/sock"
 )
@@ -36,8 +37,8 @@ func (m *Master) weigh(l *listener) {
 		return
 	}
 	weights := make([]int, len(l.sockets))
-	for slot := range weights {
-		weights[slot] = m.weight(l, slot)
+	for slot, k := range m.state.Served()[:min(m.state.Want, len(weights))] {
+		weights[slot] = m.weight(l, k)
 	}
 	if !slices.ContainsFunc(weights, func(n int) bool { return n > 0 }) {
 		for slot := range min(m.state.Want, len(weights)) { // nobody serves: the queues of the wanted slots keep what comes
@@ -52,10 +53,9 @@ func (m *Master) weigh(l *listener) {
 	}
 }
 
-// weight is a slot's share of new connections: none while nobody takes them.
-func (m *Master) weight(l *listener, slot int) int {
-	k := m.state.ServingIn(slot)
-	if k == nil || slot >= m.state.Want {
+// weight is the share of new connections of the slot that k serves: none while nobody takes them.
+func (m *Master) weight(l *listener, k *lifecycle.Worker) int {
+	if k == nil {
 		return 0
 	}
 	w := m.workers[k.ID]
