@@ -3,7 +3,6 @@ package cli
 import (
 	"context"
 	"os"
-	"runtime"
 	"slices"
 
 	"github.com/musterd/muster/api"
@@ -41,11 +40,12 @@ func (c *changer) changeAll(ctx context.Context, args []string, ask func(context
 	if len(chosen) > 1 { // those that do not run have nothing to change
 		chosen = slices.DeleteFunc(chosen, func(s subject) bool { return s.client == nil })
 	}
-	return atOnce(ctx, c.stderr, chosen, 2*runtime.NumCPU(), func(ctx context.Context, s subject) error {
+	return atOnce(ctx, c.stderr, chosen, manyStarts, func(ctx context.Context, s subject, leave func()) error {
 		if !s.running() {
 			return s.notRunning()
 		}
 		f := c.one(len(chosen) > 1)
+		f.booted = leave
 		return f.run(ctx, s.target, func(ctx context.Context) (api.Operation, error) { return ask(ctx, s.client) })
 	})
 }

@@ -26,6 +26,7 @@ type follower struct {
 
 	generation uint64                      // that the operation brings in
 	terse      bool                        // no progress: several apps are followed
+	booted     func()                      // unless nil, is told that no worker boots any more, although there is still something to wait for
 	settled    func(context.Context) error // unless nil, waits until the daemon knows of a stop, too
 }
 
@@ -86,6 +87,7 @@ func (f *follower) follow(ctx context.Context, t target, start func(context.Cont
 // toTheEnd reads events until they tell the end of the operation. That of a stop may be told by the end of the events alone.
 func (f *follower) toTheEnd(ctx context.Context, s *stream, op api.Operation) (api.Operation, error) {
 	f.generation = op.Generation
+	ready := 0
 	for op.State == api.OperationRunning {
 		event, err := s.next(ctx)
 		switch {
@@ -99,8 +101,21 @@ func (f *follower) toTheEnd(ctx context.Context, s *stream, op api.Operation) (a
 		}
 		f.progress(event)
 		op = latest(op, event)
+		if event.Kind == api.EventReady && event.Generation == op.Generation {
+			ready++
+		}
+		if op.Total > 0 && ready >= op.Total {
+			f.leave()
+		}
 	}
 	return op, nil
+}
+
+// leave tells that no worker boots any more.
+func (f *follower) leave() {
+	if f.booted != nil {
+		f.booted()
+	}
 }
 
 // ended tells whether the error means that the app has ended, or is about to.

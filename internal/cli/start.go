@@ -156,8 +156,9 @@ func (s *startCommand) known(ctx context.Context, args []string) ([]subject, *cl
 func (s *startCommand) startKnown(ctx context.Context, daemon *client.Client, chosen []subject) error {
 	graph := graphOf(chosen)
 	turns := newTurns(graph)
-	return atOnce(ctx, s.stderr, sorted(graph, chosen), manyStarts, func(ctx context.Context, known subject) error {
+	return atOnce(ctx, s.stderr, sorted(graph, chosen), manyStarts, func(ctx context.Context, known subject, leave func()) error {
 		f := s.one(len(chosen) > 1)
+		f.booted = leave
 		answer, err := turns.ask(ctx, known.name, func() (api.StartAnswer, error) {
 			if known.entry == nil {
 				return api.StartAnswer{}, f.say(known.name + " runs already, by muster run")
@@ -246,6 +247,7 @@ func (f *follower) started(ctx context.Context, daemon *client.Client, answer ap
 	}
 	a, err := f.untilServing(ctx, t)
 	if err == nil {
+		f.leave()
 		err = f.proved(ctx, t, a)
 	}
 	if err != nil {
@@ -441,7 +443,7 @@ func (c *changer) restart(ctx context.Context, args []string, updateEnv bool) er
 		}
 	}
 	turns := newTurns(graph)
-	return atOnce(ctx, c.stderr, sorted(graph, chosen), manyStarts, func(ctx context.Context, s subject) error {
+	return atOnce(ctx, c.stderr, sorted(graph, chosen), manyStarts, func(ctx context.Context, s subject, leave func()) error {
 		if s.entry == nil {
 			close(turns.asked[s.name])
 			return &failure{
@@ -450,6 +452,7 @@ func (c *changer) restart(ctx context.Context, args []string, updateEnv bool) er
 			}
 		}
 		f := c.one(len(chosen) > 1)
+		f.booted = leave
 		answer, err := turns.ask(ctx, s.name, func() (api.StartAnswer, error) { return daemon.Restart(ctx, s.name, request) })
 		if err != nil {
 			return f.timedOut(s.name, err)

@@ -52,8 +52,9 @@ func (s *startCommand) startFile(cmd *cobra.Command, args []string) error {
 		subjects[i], byName[l.Spec.Name], graph[l.Spec.Name] = subject{name: l.Spec.Name}, l, l.Spec.DependsOn
 	}
 	turns := newTurns(graph)
-	return atOnce(ctx, s.stderr, sorted(graph, subjects), manyStarts, func(ctx context.Context, known subject) error {
+	return atOnce(ctx, s.stderr, sorted(graph, subjects), manyStarts, func(ctx context.Context, known subject, leave func()) error {
 		f := s.one(len(launches) > 1)
+		f.booted = leave
 		answer, err := turns.ask(ctx, known.name, func() (api.StartAnswer, error) {
 			return daemon.Start(ctx, api.StartRequest{Launch: byName[known.name], UpdateEnv: s.updateEnv, Keep: turns.isNeeded(known.name)})
 		})

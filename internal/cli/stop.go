@@ -45,7 +45,7 @@ func (c *changer) inOrder(ctx context.Context, chosen []subject, stop func(conte
 	last := sorted(graphOf(chosen), chosen)
 	slices.Reverse(last)
 	r := api.StopRequest{Now: c.now, With: namesOf(chosen)}
-	return atOnce(ctx, c.stderr, last, manyStops, func(ctx context.Context, s subject) error {
+	return atOnce(ctx, c.stderr, last, manyStops, func(ctx context.Context, s subject, _ func()) error {
 		return stop(ctx, c.one(len(chosen) > 1), s, r)
 	})
 }

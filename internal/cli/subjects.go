@@ -253,10 +253,11 @@ func (s subject) notRunning() error {
 	return &failure{message: message, hint: hint, code: exitNotFound}
 }
 
-// atOnce does something for each app, so many at the same time, the first first, and reports what went wrong with each.
-func atOnce(ctx context.Context, stderr *os.File, subjects []subject, limit int, do func(context.Context, subject) error) error {
+// atOnce does something for each app, so many at the same time, the first first, and reports what went wrong with each. Whoever only waits
+// from now on leaves room for the next.
+func atOnce(ctx context.Context, stderr *os.File, subjects []subject, limit int, do func(ctx context.Context, s subject, leave func()) error) error {
 	if len(subjects) == 1 {
-		return do(ctx, subjects[0])
+		return do(ctx, subjects[0], func() {})
 	}
 	outcomes := make([]error, len(subjects))
 	room := make(chan struct{}, limit)
@@ -264,8 +265,9 @@ func atOnce(ctx context.Context, stderr *os.File, subjects []subject, limit int,
 	for i, s := range subjects {
 		room <- struct{}{} // in turn
 		wg.Go(func() {
-			defer func() { <-room }()
-			outcomes[i] = do(ctx, s)
+			leave := sync.OnceFunc(func() { <-room })
+			defer leave()
+			outcomes[i] = do(ctx, s, leave)
 		})
 	}
 	wg.Wait()
