@@ -89,7 +89,12 @@ func TestWarnings(t *testing.T) {
 	t.Parallel()
 	spec := shell("exit 5", -1)
 	spec.Doc.CPUs = []int{1 << 15}
-	spec.Doc.Rlimits = []stage.Rlimit{{Resource: unix.RLIMIT_NOFILE, Cur: 2, Max: 1}}
+	var now unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &now); err != nil {
+		t.Fatal(err)
+	}
+	const tooMany = 1 << 40 // more than fs.nr_open, which binds root too
+	spec.Doc.Rlimits = []stage.Rlimit{{Resource: unix.RLIMIT_NOFILE, Cur: 100, Max: tooMany}}
 	p := start(t, newSpawner(t), spec)
 	var got []string
 	for _, w := range p.Warnings {
@@ -97,7 +102,7 @@ func TestWarnings(t *testing.T) {
 	}
 	want := []string{
 		"set CPU affinity [32768]: invalid argument",
-		"set limit nofile: invalid argument",
+		fmt.Sprintf("set limit nofile to %d: operation not permitted: it is %d, as for muster itself", tooMany, now.Max),
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
@@ -171,4 +176,15 @@ func guardlessRole() error {
 	fmt.Print("+")
 	p.Wait()
 	return nil
+}
+
+// A limit that contradicts itself is an error that names it, and nothing runs.
+func TestImpossibleLimit(t *testing.T) {
+	t.Parallel()
+	spec := shell("exit 5", -1)
+	spec.Doc.Rlimits = []stage.Rlimit{{Resource: unix.RLIMIT_NOFILE, Cur: 2, Max: 1}}
+	_, err := newSpawner(t).Start(t.Context(), spec)
+	if err == nil || !strings.Contains(err.Error(), "set limit nofile: invalid argument") {
+		t.Errorf("error is %v", err)
+	}
 }
