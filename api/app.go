@@ -21,7 +21,7 @@ type App struct {
 	Generation uint64      `json:"generation"`          // the last one that proved itself
 	Rolling    uint64      `json:"rolling,omitempty"`   // the generation that a reload is bringing in
 	Previous   uint64      `json:"previous,omitempty"`  // the generation that a rollback would bring back; zero: none
-	Spec       app.Spec    `json:"spec"`                // completed; the values of its environment are left out
+	Spec       app.Spec    `json:"spec"`                // completed
 	Command    []string    `json:"command"`             // as it runs, placeholders not expanded
 	Kind       string      `json:"kind"`                // of program: node, sdk or other
 	Handoff    string      `json:"handoff"`             // in force, never auto
@@ -124,6 +124,17 @@ type Worker struct {
 	Memory       app.Size  `json:"memory,omitempty"`    // that it used when it was last looked at, with --max-memory
 	BlockedSince time.Time `json:"blocked_since,omitzero"`
 	KillAt       time.Time `json:"kill_at,omitzero"` // when it will be killed if it has not ended
+}
+
+// WorkerEnv is the environment that a worker was started with.
+type WorkerEnv struct {
+	Worker     uint64   `json:"worker"`
+	Slot       int      `json:"slot"` // NoSlot: a spare
+	PID        int      `json:"pid"`
+	Generation uint64   `json:"generation"`
+	Env        []string `json:"env"` // NAME=value, sorted
+	// Planned tells that Env is what the master would start it with now: the program has written over its own, or the system does not tell it.
+	Planned bool `json:"planned,omitempty"`
 }
 
 // Exit is the report of a worker's end.

@@ -5,6 +5,7 @@ const (
 	PathHealth    = "/healthz"
 	PathReady     = "/readyz"
 	PathApp       = "/v1/app"
+	PathEnv       = "/v1/env"
 	PathEvents    = "/v1/events"
 	PathLogs      = "/v1/logs"
 	PathReload    = "/v1/reload"
@@ -36,11 +37,18 @@ const HeaderPosition = "Muster-Log-Position"
 const (
 	ParamSince  = "since"  // of PathEvents: the last revision that the client knows; of PathLogs: the position that it knows
 	ParamFollow = "follow" // of PathLogs: "true" goes on until the client goes
-	ParamWith   = "with"   // of PathApps and PathEntry: "env" for the values of the environment, "apps" for what the masters answer
+	ParamWith   = "with"   // WithSecrets; of PathApps and PathEntry also WithEnv and WithApps
 	ParamIdle   = "idle"   // of PathEntry: how long the answer may wait until no master of the app runs, as "30s"
 	ParamHeld   = "held"   // of PathEntry: how long the answer may wait while the app is held for what ParamWhy says, as "30s"
 	ParamWhy    = "why"    // of PathEntry with ParamHeld: the Why of the entry that the client knows
 	ParamWait   = "wait"   // of PathOperation: how long the answer may wait for the end of the operation, as "30s"
+)
+
+// What ParamWith may ask for, separated by commas.
+const (
+	WithSecrets = "secrets" // of every path: values that are secrets, which are masked else
+	WithEnv     = "env"     // the environment of who started the app
+	WithApps    = "apps"    // what the masters answer
 )
 
 // ScaleRequest is the body of PathScale.

@@ -27,6 +27,7 @@ var ErrUnreachable = errors.New("nobody answers")
 type Client struct {
 	socket string
 	http   *http.Client
+	reveal bool // ask for secrets, too
 }
 
 // New returns a client of the master at that socket. Nothing is connected before the first request.
@@ -47,9 +48,17 @@ func (c *Client) Socket() string { return c.socket }
 // Close ends idle connections.
 func (c *Client) Close() { c.http.CloseIdleConnections() }
 
+// Revealing is the same client, whose answers show the secrets that are masked else.
+func (c *Client) Revealing() *Client { return &Client{socket: c.socket, http: c.http, reveal: true} }
+
 // App returns everything about the app.
 func (c *Client) App(ctx context.Context) (api.App, error) {
 	return call[api.App](ctx, c, http.MethodGet, api.PathApp, nil)
+}
+
+// Env returns the environment that each worker was started with.
+func (c *Client) Env(ctx context.Context) ([]api.WorkerEnv, error) {
+	return call[[]api.WorkerEnv](ctx, c, http.MethodGet, api.PathEnv, nil)
 }
 
 // Reload replaces all workers by those of a new generation. What is returned by this and the next ones has only begun; see Await.
@@ -145,6 +154,9 @@ func (c *Client) send(ctx context.Context, method, path string, body any) (*http
 			return nil, err
 		}
 	}
+	if c.reveal {
+		path = withSecrets(path)
+	}
 	req, err := http.NewRequestWithContext(ctx, method, "http://muster"+path, bytes.NewReader(text))
 	if err != nil {
 		return nil, err
@@ -160,6 +172,15 @@ func (c *Client) send(ctx context.Context, method, path string, body any) (*http
 		return nil, failure(resp)
 	}
 	return resp, nil
+}
+
+// withSecrets asks for secrets, too.
+func withSecrets(path string) string {
+	separator := "?"
+	if strings.Contains(path, "?") {
+		separator = "&"
+	}
+	return path + separator + api.ParamWith + "=" + api.WithSecrets
 }
 
 // cause takes off what http.Client puts around an error: the method and a host that means nothing.

@@ -23,12 +23,12 @@ func (c *Client) StopDaemon(ctx context.Context, leaveApps bool) (api.Daemon, er
 
 // Entries returns all apps that the daemon keeps, with what their masters answer.
 func (c *Client) Entries(ctx context.Context) ([]api.Entry, error) {
-	return call[[]api.Entry](ctx, c, http.MethodGet, api.PathApps+"?"+api.ParamWith+"=apps", nil)
+	return call[[]api.Entry](ctx, c, http.MethodGet, api.PathApps+"?"+api.ParamWith+"="+api.WithApps, nil)
 }
 
-// Entry returns an app; with the values of its environment, which may be secrets.
+// Entry returns an app, with the environment of who started it.
 func (c *Client) Entry(ctx context.Context, name string) (api.Entry, error) {
-	return call[api.Entry](ctx, c, http.MethodGet, entryPath(api.PathEntry, name)+"?"+api.ParamWith+"=apps,env", nil)
+	return call[api.Entry](ctx, c, http.MethodGet, entryPath(api.PathEntry, name)+"?"+api.ParamWith+"="+api.WithApps+","+api.WithEnv, nil)
 }
 
 // AwaitIdle returns an app as soon as no master of it runs.

@@ -5,10 +5,13 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"slices"
+	"strings"
 
 	"github.com/musterd/muster/api"
 	"github.com/musterd/muster/internal/app"
 	"github.com/musterd/muster/internal/envfile"
+	"github.com/musterd/muster/internal/secret"
 )
 
 // Access says who may use a method of an API.
@@ -53,7 +56,7 @@ func Handler[T any](target T, routes []Route[T]) http.Handler {
 		mux.HandleFunc(r.Method+" "+r.Path, func(w http.ResponseWriter, req *http.Request) { serve(target, r, w, req) })
 	}
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
-		writeError(w, &api.Error{Kind: api.KindNotFound, Message: "there is no " + r.Method + " " + r.URL.Path})
+		writeError(w, r, &api.Error{Kind: api.KindNotFound, Message: "there is no " + r.Method + " " + r.URL.Path})
 	})
 	return mux
 }
@@ -61,7 +64,7 @@ func Handler[T any](target T, routes []Route[T]) http.Handler {
 func serve[T any](target T, r Route[T], w http.ResponseWriter, req *http.Request) {
 	if r.Access == Owner {
 		if err := PeerOf(req.Context()).Check(); err != nil {
-			writeError(w, err)
+			writeError(w, req, err)
 			return
 		}
 	}
@@ -69,27 +72,36 @@ func serve[T any](target T, r Route[T], w http.ResponseWriter, req *http.Request
 	answer, err := r.Handle(target, w, req)
 	switch {
 	case err != nil:
-		writeError(w, err)
+		writeError(w, req, err)
 	case answer != nil && r.Method == http.MethodPost:
-		writeJSON(w, http.StatusAccepted, answer)
+		writeJSON(w, req, http.StatusAccepted, answer)
 	case answer != nil:
-		writeJSON(w, http.StatusOK, answer)
+		writeJSON(w, req, http.StatusOK, answer)
 	}
 }
 
-func writeJSON(w http.ResponseWriter, status int, body any) {
+// Wants tells whether a request asks for something with its parameter api.ParamWith, which may be repeated and hold several words.
+func Wants(r *http.Request, word string) bool {
+	return slices.ContainsFunc(r.URL.Query()[api.ParamWith], func(words string) bool { return slices.Contains(strings.Split(words, ","), word) })
+}
+
+// writeJSON writes an answer: without the secrets in it, unless the request asks for them.
+func writeJSON(w http.ResponseWriter, r *http.Request, status int, body any) {
+	if !Wants(r, api.WithSecrets) {
+		body = secret.Masked(body)
+	}
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
 	_ = json.NewEncoder(w).Encode(body) // who went away misses nothing
 }
 
-func writeError(w http.ResponseWriter, err error) {
+func writeError(w http.ResponseWriter, r *http.Request, err error) {
 	known := ErrorOf(err)
 	status, ok := statuses[known.Kind]
 	if !ok {
 		status = http.StatusInternalServerError
 	}
-	writeJSON(w, status, api.Failure{Error: *known})
+	writeJSON(w, r, status, api.Failure{Error: *known})
 }
 
 // ErrorOf is err as the API tells it.

@@ -40,9 +40,10 @@ var rules = map[string]rule{
 	"client":     {own: []string{"api"}},
 	"cmd/muster": {own: []string{"internal/cli", "internal/proc", "internal/stage"}},
 
-	"internal/apiserver": {own: []string{"api", "internal/app", "internal/envfile"}, modules: []string{sys}},
+	"internal/apiserver": {own: []string{"api", "internal/app", "internal/envfile", "internal/secret"}, modules: []string{sys}},
 	"internal/app":       {own: []string{"internal/schedule"}, std: append([]string{"net"}, pure...)},
 	"internal/lifecycle": {std: pure},
+	"internal/secret":    {std: append([]string{"reflect"}, pure...)},
 	"internal/schedule":  {std: append([]string{"time/tzdata"}, pure...)},
 	"internal/order":     {own: []string{"internal/app"}, std: pure},
 	"internal/notify":    {std: append([]string{"net", "os", "syscall", "context", "sync", "io"}, pure...), modules: []string{sys}},

@@ -15,6 +15,7 @@ import (
 )
 
 type eventsCommand struct {
+	revealFlag
 	follow bool
 	past   int
 	json   bool
@@ -32,6 +33,7 @@ func newEvents(stdout *os.File) *cobra.Command {
 	cmd.Flags().BoolVarP(&e.follow, "follow", "f", false, "go on with what happens, until the app ends")
 	cmd.Flags().IntVarP(&e.past, "lines", "n", 100, "how many of the last `N` events; a master remembers a thousand")
 	cmd.Flags().BoolVar(&e.json, "json", false, "print each event as a line of JSON")
+	e.flags(cmd.Flags())
 	return cmd
 }
 
@@ -43,7 +45,7 @@ func (e *eventsCommand) run(ctx context.Context, args []string) error {
 	defer t.client.Close()
 	since := t.app.Revision - min(t.app.Revision, uint64(max(0, e.past)))
 	for {
-		events, err := t.client.EventsSince(ctx, since)
+		events, err := e.of(t.client).EventsSince(ctx, since)
 		if errors.Is(err, client.ErrUnreachable) && since >= t.app.Revision {
 			return nil // the app has ended
 		}

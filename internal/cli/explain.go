@@ -16,29 +16,36 @@ import (
 )
 
 func newExplain(stdout *os.File) *cobra.Command {
-	return &cobra.Command{
+	var reveal revealFlag
+	cmd := &cobra.Command{
 		Use:   "explain [NAME]",
 		Short: "Say in words what each slot of an app does, and why",
 		Args:  nameArgument,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return explainApp(cmd.Context(), stdout, args)
+			return explainApp(cmd.Context(), stdout, reveal, args)
 		},
 	}
+	reveal.flags(cmd.Flags())
+	return cmd
 }
 
-func explainApp(ctx context.Context, stdout io.Writer, args []string) error {
+func explainApp(ctx context.Context, stdout io.Writer, reveal revealFlag, args []string) error {
 	s, err := oneSubject(ctx, args)
 	if err != nil {
 		return err
 	}
-	s.close()
+	defer s.close()
 	if s.entry != nil && s.entry.State == api.EntryHeld {
 		return explainHeld(stdout, *s.entry)
 	}
 	if !s.running() {
 		return s.notRunning()
 	}
-	return explainTo(stdout, s.app)
+	a, err := reveal.app(ctx, s.target)
+	if err != nil {
+		return err
+	}
+	return explainTo(stdout, a)
 }
 
 // explainHeld says in words what an app waits for.

@@ -9,10 +9,12 @@ import (
 	"text/tabwriter"
 
 	"github.com/musterd/muster/api"
+	"github.com/musterd/muster/client"
 	"github.com/spf13/cobra"
 )
 
 type listCommand struct {
+	revealFlag
 	json   bool
 	quiet  bool
 	stdout *os.File
@@ -30,6 +32,7 @@ func newList(stdout, stderr *os.File) *cobra.Command {
 	}
 	cmd.Flags().BoolVar(&l.json, "json", false, "print everything about them, as JSON")
 	cmd.Flags().BoolVarP(&l.quiet, "quiet", "q", false, "print their names alone")
+	l.flags(cmd.Flags())
 	return cmd
 }
 
@@ -38,10 +41,10 @@ func (l *listCommand) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	closeAll(all, daemon)
+	defer closeAll(all, daemon)
 	switch {
 	case l.json:
-		return l.printJSON(all)
+		return l.printJSON(ctx, all)
 	case l.quiet:
 		return l.printNames(all)
 	}
@@ -62,12 +65,46 @@ func listed(s subject) api.Entry {
 	return e
 }
 
-func (l *listCommand) printJSON(all []subject) error {
+func (l *listCommand) printJSON(ctx context.Context, all []subject) error {
 	entries := make([]api.Entry, len(all))
 	for i, s := range all {
+		if l.reveal {
+			if err := s.unmask(ctx); err != nil {
+				return err
+			}
+		}
 		entries[i] = listed(s)
 	}
 	return printJSON(l.stdout, entries)
+}
+
+// unmask asks again for what was found without secrets.
+func (s *subject) unmask(ctx context.Context) error {
+	if s.entry != nil {
+		e, err := revealedEntry(ctx, s.name)
+		if err != nil {
+			return err
+		}
+		s.entry = &e
+	}
+	if !s.running() {
+		return nil
+	}
+	a, err := s.client.Revealing().App(ctx)
+	if err == nil && s.entry != nil {
+		s.entry.App = &a
+	}
+	s.app = a
+	return err
+}
+
+// revealedEntry is what the daemon knows of an app, with secrets.
+func revealedEntry(ctx context.Context, name string) (e api.Entry, err error) {
+	err = withDaemon(ctx, func(ctx context.Context, daemon *client.Client) error {
+		e, err = daemon.Revealing().Entry(ctx, name)
+		return err
+	})
+	return e, err
 }
 
 func (l *listCommand) printNames(all []subject) error {

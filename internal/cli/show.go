@@ -13,6 +13,7 @@ import (
 )
 
 type showCommand struct {
+	revealFlag
 	json   bool
 	quiet  bool
 	stdout *os.File
@@ -29,6 +30,7 @@ func newShow(stdout *os.File) *cobra.Command {
 	}
 	cmd.Flags().BoolVar(&s.json, "json", false, "print everything that there is to know, as JSON")
 	cmd.Flags().BoolVarP(&s.quiet, "quiet", "q", false, "print the process ids of the workers alone")
+	s.flags(cmd.Flags())
 	return cmd
 }
 
@@ -37,9 +39,12 @@ func (s *showCommand) run(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	t.close()
+	defer t.close()
 	if !t.running() {
-		return s.showIdle(t)
+		return s.showIdle(ctx, t)
+	}
+	if t.app, err = s.app(ctx, t.target); err != nil {
+		return err
 	}
 	switch {
 	case s.json:
@@ -55,11 +60,18 @@ func (s *showCommand) run(ctx context.Context, args []string) error {
 }
 
 // showIdle shows an app of the daemon that does not run.
-func (s *showCommand) showIdle(t subject) error {
+func (s *showCommand) showIdle(ctx context.Context, t subject) error {
 	if t.entry == nil {
 		return t.err
 	}
 	e := t.entry
+	if s.reveal {
+		revealed, err := revealedEntry(ctx, t.name)
+		if err != nil {
+			return err
+		}
+		e = &revealed
+	}
 	switch {
 	case s.json:
 		return printJSON(s.stdout, e)

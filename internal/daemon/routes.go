@@ -7,7 +7,6 @@ import (
 	"os"
 	"slices"
 	"strconv"
-	"strings"
 	"sync"
 	"time"
 
@@ -112,24 +111,14 @@ func shown(e api.Entry, apps, env bool) api.Entry {
 	}
 	if e.Launch != nil && !env {
 		l := *e.Launch
-		l.Env, l.Spec.Env = nil, namesOf(l.Spec.Env)
+		l.Env = nil
 		e.Launch = &l
 	}
 	return e
 }
 
-// namesOf keeps the names of variables without their values.
-func namesOf(env map[string]string) map[string]string {
-	names := make(map[string]string, len(env))
-	for name := range env {
-		names[name] = ""
-	}
-	return names
-}
-
 func with(r *http.Request) (apps, env bool) {
-	words := strings.Split(r.URL.Query().Get(api.ParamWith), ",")
-	return slices.Contains(words, "apps"), slices.Contains(words, "env")
+	return apiserver.Wants(r, api.WithApps), apiserver.Wants(r, api.WithEnv)
 }
 
 func (d *Daemon) getApps(_ http.ResponseWriter, r *http.Request) (any, error) {

@@ -25,9 +25,18 @@ type Rotation struct {
 
 // Modes of what is made here: lines may tell secrets.
 const (
-	fileMode = 0o640
-	dirMode  = 0o750
+	fileMode    = 0o640
+	privateMode = 0o600 // of a file in a folder that is its owner's alone
+	dirMode     = 0o750
 )
+
+// modeOf is the mode of a new file at path: as private as its folder.
+func modeOf(path string) os.FileMode {
+	if dir, err := os.Stat(filepath.Dir(path)); err == nil && dir.Mode().Perm()&0o077 == 0 {
+		return privateMode
+	}
+	return fileMode
+}
 
 // lookEvery is how long a file may be written after it was moved away or removed by somebody else, before that is noticed.
 const lookEvery = time.Second
@@ -89,7 +98,7 @@ func reason(err error) error {
 
 // open opens the path and goes on behind what is there.
 func (f *File) open() error {
-	file, err := os.OpenFile(f.path, os.O_WRONLY|os.O_APPEND|os.O_CREATE|nonblock, fileMode)
+	file, err := os.OpenFile(f.path, os.O_WRONLY|os.O_APPEND|os.O_CREATE|nonblock, modeOf(f.path))
 	if err != nil {
 		return err
 	}
@@ -256,7 +265,7 @@ func (f *File) reopen() error {
 
 // putAside makes the file an archive and begins a new one. If it cannot, the file stays.
 func (f *File) putAside(now time.Time) error {
-	next, err := os.OpenFile(f.path+nextSuffix, os.O_WRONLY|os.O_APPEND|os.O_CREATE|os.O_TRUNC, fileMode)
+	next, err := os.OpenFile(f.path+nextSuffix, os.O_WRONLY|os.O_APPEND|os.O_CREATE|os.O_TRUNC, modeOf(f.path))
 	if err != nil {
 		return err
 	}

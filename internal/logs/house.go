@@ -120,7 +120,7 @@ func compress(ctx context.Context, path string) error {
 		return err
 	}
 	defer in.Close()
-	out, err := os.OpenFile(path+gzipSuffix+tempSuffix, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, fileMode)
+	out, err := os.OpenFile(path+gzipSuffix+tempSuffix, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, modeOf(path))
 	if err != nil {
 		return err
 	}

@@ -41,7 +41,7 @@ func (m *Master) describeApp() api.App {
 	c := &m.control.memory
 	a := api.App{
 		Name: m.cfg.App.Name, PID: os.Getpid(), Version: m.cfg.Version, Started: c.Started, Dir: m.cfg.Base, Revision: c.Revision,
-		State: m.appState(), Generation: uint64(m.state.Gen), Previous: uint64(c.Previous), Spec: publicSpec(m.cfg.App.Spec),
+		State: m.appState(), Generation: uint64(m.state.Gen), Previous: uint64(c.Previous), Spec: m.cfg.App.Spec,
 		Command: m.cfg.Argv, Kind: m.cfg.Kind, Handoff: string(m.cfg.Handoff), Balance: string(m.balance), BalanceWhy: m.cfg.balanceWhy(),
 		Workers: m.state.Want, Serving: m.serving(), Rescued: m.rescue.total, Rescuing: len(m.rescue.waiting), HoldUntil: future(m.state.HoldUntil),
 		Listeners: m.describeListeners(), Spares: m.describeWorkers(lifecycle.NoSlot), SpareExits: slices.Clone(c.Exits[lifecycle.NoSlot]),
@@ -56,16 +56,6 @@ func (m *Master) describeApp() api.App {
 		a.Respawns += m.state.Slots[slot].Respawns
 	}
 	return a
-}
-
-// publicSpec leaves out what may be secret: the values of the environment.
-func publicSpec(s app.Spec) app.Spec {
-	names := map[string]string{}
-	for name := range s.Env {
-		names[name] = ""
-	}
-	s.Env = names
-	return s
 }
 
 func (m *Master) appState() api.AppState {

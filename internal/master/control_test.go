@@ -21,6 +21,7 @@ import (
 	"github.com/musterd/muster/internal/app"
 	"github.com/musterd/muster/internal/envfile"
 	"github.com/musterd/muster/internal/lifecycle"
+	"github.com/musterd/muster/internal/secret"
 	"github.com/musterd/muster/internal/testutil"
 )
 
@@ -143,7 +144,7 @@ func TestAppIsDescribed(t *testing.T) {
 	if a.Name != "api" || a.PID != os.Getpid() || a.Workers != 2 || a.Serving != 1 || a.State != api.AppStarting || a.Generation != 1 || a.Respawns != 7 {
 		t.Errorf("got %+v", a)
 	}
-	if got := a.Spec.Env["SECRET"]; got != "" || len(a.Spec.Env) != 1 {
+	if got := a.Spec.Env["SECRET"]; got != secret.Mask || len(a.Spec.Env) != 1 {
 		t.Errorf("environment %v", a.Spec.Env)
 	}
 	slot := a.Slots[1]

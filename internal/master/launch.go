@@ -113,13 +113,9 @@ func (m *Master) describe(w *worker, p *launchPlan) error {
 	if err != nil {
 		return err
 	}
-	assigned, err := app.Expand(cfg.Assign, m.vars(w))
-	if err != nil {
-		return err
-	}
 	doc := &p.spec.Doc
 	doc.Path, doc.Argv, doc.Dir = cfg.Path, m.inspected(w, argv), cfg.Dir
-	if doc.Env, err = m.letCount(w, m.environment(w, assigned)); err != nil {
+	if doc.Env, err = m.plannedEnv(w); err != nil {
 		return err
 	}
 	if err := cfg.restrict(doc, w.slot); err != nil {
@@ -163,6 +159,18 @@ func (m *Master) vars(w *worker) app.Vars {
 	return v
 }
 
+// plannedEnv is the environment for a start of w now.
+func (m *Master) plannedEnv(w *worker) ([]string, error) {
+	assigned, err := app.Expand(m.of(w).Assign, m.vars(w))
+	if err != nil {
+		return nil, err
+	}
+	return m.letCount(w, m.environment(w, assigned))
+}
+
+// idVariable tells a worker its ID.
+const idVariable = "MUSTER_ID"
+
 // environment is what w finds, beyond what the user and the exec stage give it.
 func (m *Master) environment(w *worker, assigned []string) []string {
 	env := slices.Clone(m.of(w).Env)
@@ -172,7 +180,7 @@ func (m *Master) environment(w *worker, assigned []string) []string {
 		set(name, value)
 	}
 	set("MUSTER_APP", m.cfg.App.Name)
-	set("MUSTER_ID", strconv.FormatUint(uint64(w.id), 10))
+	set(idVariable, strconv.FormatUint(uint64(w.id), 10))
 	set("MUSTER_GENERATION", strconv.FormatUint(uint64(w.gen), 10))
 	if w.slot == lifecycle.NoSlot {
 		set("MUSTER_SPARE", "1") // what it does at boot is done in more processes than there are slots

@@ -58,6 +58,9 @@ func program(doc stage.Doc) string {
 	return doc.Path
 }
 
+// Environ is not available on this system.
+func Environ(int) ([]string, error) { return nil, errors.ErrUnsupported }
+
 // layout is the descriptors of a new process, and those of them opened for it.
 type layout struct {
 	all    []uintptr

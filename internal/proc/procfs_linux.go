@@ -88,6 +88,22 @@ func (fs procFS) pids() []int {
 	return pids
 }
 
+// Environ is the environment that a process was started with, in its order, unless
+// the process has written over it since. There is an error where we may not look.
+func Environ(pid int) ([]string, error) {
+	data, err := os.ReadFile(system.path(pid, "environ"))
+	if err != nil {
+		return nil, err
+	}
+	var env []string
+	for entry := range bytes.SplitSeq(data, []byte{0}) {
+		if len(entry) > 0 {
+			env = append(env, string(entry))
+		}
+	}
+	return env, nil
+}
+
 // carries reports whether the environment a process was started with holds
 // variable, "NAME=value". It is false where we may not look.
 func (fs procFS) carries(pid int, variable string) bool {
