@@ -55,9 +55,11 @@ func blocked(ctx context.Context, b *bench) ([]table, error) {
 	}, names...)
 	for range b.rounds {
 		for i, c := range blockedContenders {
+			if !b.wants(c.name) {
+				continue
+			}
 			if c.steered && !maySteer() {
 				b.say("%s: left out, it needs CAP_BPF", c.name)
-				t.rows[i].add(none, none, none, none, none, none)
 				continue
 			}
 			if err := b.block(ctx, t.rows[i], c); err != nil {

@@ -84,6 +84,9 @@ func lines(ctx context.Context, b *bench) ([]table, error) {
 	}, names...)
 	for range b.rounds {
 		for i, c := range lineContenders {
+			if !b.wants(c.name) {
+				continue
+			}
 			if err := b.writeLines(ctx, t.rows[i], c); err != nil {
 				return nil, fmt.Errorf("%s: %w", c.name, err)
 			}

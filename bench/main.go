@@ -46,6 +46,7 @@ var benchmarks = []benchmark{
 type bench struct {
 	rounds  int
 	time    time.Duration // of one load
+	only    string        // text in the names of contenders to run; empty: all
 	workers int
 	node    string // program
 	muster  string // program
@@ -86,6 +87,7 @@ func run(ctx context.Context) error {
 	b := &bench{workers: runtime.NumCPU()}
 	flag.IntVar(&b.rounds, "rounds", 0, "rounds per contender; 0: as many as suit the measurement")
 	flag.DurationVar(&b.time, "time", 5*time.Second, "duration of one load")
+	flag.StringVar(&b.only, "only", "", "leave out contenders whose name does not hold this text")
 	flag.Parse()
 	if flag.NArg() == 0 {
 		fmt.Print(catalogue())
@@ -130,6 +132,9 @@ func (b *bench) moveHome() error {
 	}
 	return nil
 }
+
+// wants tells whether a contender was asked for. One that was not has no figures.
+func (b *bench) wants(name string) bool { return strings.Contains(name, b.only) }
 
 // say tells whoever waits for the tables what was done.
 func (b *bench) say(format string, args ...any) {

@@ -45,7 +45,7 @@ func (r *row) add(figures ...float64) {
 	}
 }
 
-// markdown renders medians, each with its ratio to the first row's.
+// markdown renders medians, each with its ratio to the first row's. A contender without figures is left out.
 func (t table) markdown() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "| %s |", t.title)
@@ -55,6 +55,9 @@ func (t table) markdown() string {
 	fmt.Fprintf(&b, "\n|---|%s\n", strings.Repeat("---|", len(t.columns)))
 	base := make([]float64, len(t.columns))
 	for _, r := range t.rows {
+		if len(r.figures[0]) == 0 {
+			continue
+		}
 		fmt.Fprintf(&b, "| %s |", r.name)
 		for i, c := range t.columns {
 			fmt.Fprintf(&b, " %s |", cell(c.format, median(r.figures[i]), &base[i]))

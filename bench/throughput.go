@@ -48,6 +48,9 @@ func throughput(ctx context.Context, b *bench) ([]table, error) {
 	}, names...)
 	for range b.rounds {
 		for i, c := range contenders {
+			if !b.wants(c.name) {
+				continue
+			}
 			if err := b.measure(ctx, t.rows[i], c); err != nil {
 				return nil, fmt.Errorf("%s: %w", c.name, err)
 			}

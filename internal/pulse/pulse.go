@@ -30,7 +30,8 @@ type Key struct {
 // Intervals between looks at a queue.
 const (
 	first  = 5 * time.Millisecond  // after the first connection: a worker that is there has taken it by then
-	period = 20 * time.Millisecond // after that
+	doubt  = 8 * time.Millisecond  // after a look at a queue that is stuck, or that is not empty and has not fallen
+	period = 20 * time.Millisecond // after any other
 	stills = 3                     // looks without a fall that make a queue stuck
 	rests  = 5                     // looks at an empty queue after which it is idle
 )
@@ -66,12 +67,15 @@ func (e *entry) wake(now time.Time) {
 func (e *entry) look(now time.Time, n int) (Report, bool) {
 	fell := n < e.last-e.taken
 	e.last, e.taken = n, 0
-	e.at = now.Add(period)
 	was := e.stuck
 	if e.fresh {
 		e.stuck, e.still, e.fresh = false, 0, false
 	}
 	e.judge(n, fell)
+	e.at = now.Add(period)
+	if e.stuck || n > 0 && !fell {
+		e.at = now.Add(doubt)
+	}
 	if n == 0 {
 		e.rest++
 		e.active = e.rest < rests

@@ -77,6 +77,37 @@ func TestAnIdleQueueIsNotLookedAt(t *testing.T) {
 	}
 }
 
+// A queue that stands is looked at sooner than one that moves: by that a connection is with another worker after some 20 ms.
+func TestDoubtLooksSooner(t *testing.T) {
+	t.Parallel()
+	e := &entry{}
+	e.wake(epoch)
+	var waited time.Duration
+	for !e.stuck {
+		waited = e.at.Sub(epoch)
+		e.look(e.at, 1)
+	}
+	if waited > 25*time.Millisecond {
+		t.Errorf("stuck after %v", waited)
+	}
+	for _, test := range []struct {
+		name string
+		e    entry
+		n    int
+		want time.Duration
+	}{
+		{"falls", entry{last: 3}, 2, period},
+		{"empty", entry{last: 0}, 0, period},
+		{"rises", entry{last: 1}, 2, doubt},
+		{"stuck, and emptied by the user", entry{last: 2, taken: 2, stuck: true}, 0, doubt},
+	} {
+		test.e.look(epoch, test.n)
+		if got := test.e.at.Sub(epoch); got != test.want {
+			t.Errorf("%s: looked at after %v, want %v", test.name, got, test.want)
+		}
+	}
+}
+
 // The first look comes when a living worker has had its chance, but at once where there is none.
 func TestFirstLook(t *testing.T) {
 	t.Parallel()
