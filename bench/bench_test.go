@@ -11,12 +11,13 @@ import (
 
 func TestTableShowsMediansAndRatios(t *testing.T) {
 	t.Parallel()
-	tab := newTable("clients", []column{{"req/s", "%.0f"}, {"ms", "%.1f"}}, "one", "other", "none")
+	tab := newTable("clients", []column{{"req/s", "%.0f"}, {"ms", "%.1f"}}, "one", "other", "none", "left out")
 	tab.rows[0].add(300, 1)
 	tab.rows[0].add(100, 2)
 	tab.rows[0].add(200, 0)
 	tab.rows[1].add(350, none)
 	tab.rows[1].add(450, none)
+	tab.rows[2].add(0, 0)
 	want := "| clients | req/s | ms |\n|---|---|---|\n| one | 200 | 1.0 |\n| other | 400 (2.00×) | – |\n| none | 0 (0.00×) | 0.0 (0.00×) |\n"
 	if diff := cmp.Diff(want, tab.markdown()); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
