@@ -3,19 +3,33 @@ package testutil
 import (
 	"net"
 	"os"
+	"strconv"
+	"sync/atomic"
 	"testing"
 )
 
-// Port returns a TCP port of 127.0.0.1 that was free a moment ago. Only for programs that cannot be told to listen on port 0.
+// Port returns a TCP port of 127.0.0.1 that is free, is given to nobody else of this process, and is none that the system gives by itself:
+// what begins there may end and begin again, and no connection of anybody's has taken it meanwhile.
 func Port(t testing.TB) int {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	for range ports.last - ports.first {
+		port := ports.first + int(ports.next.Add(1))%(ports.last-ports.first)
+		if l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port))); err == nil {
+			_ = l.Close()
+			return port
+		}
 	}
-	defer func() { _ = l.Close() }()
-	return l.Addr().(*net.TCPAddr).Port
+	t.Fatalf("no port is free between %d and %d", ports.first, ports.last)
+	return 0
 }
+
+// ports lie below those that Linux and macOS give by themselves. Each test process begins somewhere else.
+var ports = struct {
+	first, last int
+	next        atomic.Uint32
+}{first: 10000, last: 32000}
+
+func init() { ports.next.Store(uint32(os.Getpid()) * 97) }
 
 // TempDir returns a folder whose path is short enough for unix sockets in it; it is removed with the test.
 func TempDir(t testing.TB) string {
