@@ -250,7 +250,7 @@ func (m *Master) loop(ctx context.Context, signals <-chan os.Signal) {
 			return
 		}
 		if len(m.inbox) == 0 {
-			m.persist()
+			m.persistIdle()
 		}
 		timer.Reset(m.nextWake())
 		select {
@@ -309,6 +309,9 @@ func (m *Master) nextWake() time.Duration {
 	}
 	if due, any := m.nextDue(); any && (!ok || due.Before(next)) {
 		next, ok = due, true
+	}
+	if rest := m.kept.restUntil; m.kept.late && rest.After(time.Now()) && (!ok || rest.Before(next)) {
+		next, ok = rest, true
 	}
 	if !ok {
 		return time.Hour
@@ -400,6 +403,9 @@ func (m *Master) awaitReaders() {
 // the start of the process needed goes back to the system.
 func (m *Master) saveMemory() {
 	debug.SetGCPercent(gcPercent)
+	if m.state.Want > manyWorkers {
+		debug.SetGCPercent(gcPercentOfMany)
+	}
 	m.after(settled, func() {
 		debug.FreeOSMemory()
 		proc.DropImage()
@@ -407,8 +413,10 @@ func (m *Master) saveMemory() {
 }
 
 const (
-	gcPercent = 25
-	settled   = 3 * time.Second // after the start
+	gcPercent       = 25
+	gcPercentOfMany = 100 // to look through what so many need takes long
+	manyWorkers     = 64
+	settled         = 3 * time.Second // after the start
 )
 
 // killRest ends what is left of the workers' trees. After a clean stop there is nothing; after a panic of the loop, everything.

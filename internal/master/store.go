@@ -47,6 +47,9 @@ type keeping struct {
 	number uint64         // of the youngest page of the former master
 	stale  []string       // names of pages that count no more when there are new ones
 	failed bool           // the store was told something and did not take it
+
+	restUntil time.Time // a state that takes long to write is not written for its own sake
+	late      bool      // and has changed since, or may have
 }
 
 // keepsOn tells whether somebody keeps descriptors for this process.
@@ -247,6 +250,24 @@ func (m *Master) persist() {
 		m.log.Error("state not kept", keyError, err)
 	}
 }
+
+// persistIdle does so when the loop has nothing to do. A state that takes long to write, as that of a thousand workers, is not written each
+// time that one of them moves: what was decided is in it, and what has become of it can be seen.
+func (m *Master) persistIdle() {
+	begin := time.Now()
+	if m.kept.late = begin.Before(m.kept.restUntil); m.kept.late || !m.survives() {
+		return
+	}
+	m.persist()
+	if took := time.Since(begin); took > longPersist {
+		m.kept.restUntil = begin.Add(restAfterPersist * took)
+	}
+}
+
+const (
+	longPersist      = time.Millisecond
+	restAfterPersist = 20 // times as long as it took
+)
 
 // liveSnapshot is a snapshot of a master that goes on. Its descriptors are told by their names in the store.
 func (m *Master) liveSnapshot() *snapshot {
