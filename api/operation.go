@@ -24,6 +24,15 @@ const (
 	OperationFailed  OperationState = "failed"
 )
 
+// Hook names a command of the app that runs beside a reload.
+type Hook string
+
+// The hooks.
+const (
+	HookBeforeReload Hook = "before_reload" // before anything happens
+	HookAfterReload  Hook = "after_reload"  // when the new workers serve
+)
+
 // Operation is something that was asked of a master and takes its time. The master remembers the last ones.
 type Operation struct {
 	ID         string         `json:"id"`
@@ -38,6 +47,7 @@ type Operation struct {
 	Total      int            `json:"total"`                 //
 	Reason     string         `json:"reason,omitempty"`      // why it failed
 	Hint       string         `json:"hint,omitempty"`        // what to do about it
+	Hook       Hook           `json:"hook,omitempty"`        // of reload: that runs, or ran last
 	Worker     uint64         `json:"worker,omitempty"`      // that made it fail
-	Stderr     []string       `json:"stderr_tail,omitempty"` // the last lines of that worker
+	Stderr     []string       `json:"stderr_tail,omitempty"` // the last lines of that worker, or of the hook that made it fail
 }

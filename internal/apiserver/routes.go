@@ -127,6 +127,9 @@ type hinter interface {
 
 // HintOf is what to do about err; empty if it does not know.
 func HintOf(err error) string {
+	if e, ok := errors.AsType[*api.Error](err); ok {
+		return e.Hint
+	}
 	if e, ok := errors.AsType[*app.Error](err); ok {
 		return e.Hint
 	}

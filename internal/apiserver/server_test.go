@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"path/filepath"
+	"sync"
 	"testing"
 	"time"
 
@@ -17,6 +18,7 @@ import (
 type announcing struct {
 	net.Listener
 	accepted, closed chan struct{}
+	once             sync.Once
 }
 
 func (l *announcing) Accept() (net.Conn, error) {
@@ -29,11 +31,7 @@ func (l *announcing) Accept() (net.Conn, error) {
 
 func (l *announcing) Close() error {
 	err := l.Listener.Close()
-	select {
-	case <-l.closed:
-	default:
-		close(l.closed)
-	}
+	l.once.Do(func() { close(l.closed) }) // the server and its halt may both close it
 	return err
 }
 
@@ -45,7 +43,7 @@ func TestHaltAnswersWhoWasAccepted(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l := &announcing{inner, make(chan struct{}, 2), make(chan struct{})}
+	l := &announcing{Listener: inner, accepted: make(chan struct{}, 2), closed: make(chan struct{})}
 	s := New(l, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "heard") }), log.New(io.Discard, "", 0))
 	ran := make(chan error, 1)
 	go func() { ran <- s.Run() }() // ends when the server is halted

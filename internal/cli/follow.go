@@ -25,6 +25,8 @@ type follower struct {
 	stderr  *os.File
 
 	generation uint64                      // that the operation brings in
+	id         string                      // of the operation
+	hook       api.Hook                    // that was told to run
 	terse      bool                        // no progress: several apps are followed
 	booted     func()                      // unless nil, is told that no worker boots any more, although there is still something to wait for
 	settled    func(context.Context) error // unless nil, waits until the daemon knows of a stop, too
@@ -86,7 +88,7 @@ func (f *follower) follow(ctx context.Context, t target, start func(context.Cont
 
 // toTheEnd reads events until they tell the end of the operation. That of a stop may be told by the end of the events alone.
 func (f *follower) toTheEnd(ctx context.Context, s *stream, op api.Operation) (api.Operation, error) {
-	f.generation = op.Generation
+	f.id = op.ID
 	ready := 0
 	for op.State == api.OperationRunning {
 		event, err := s.next(ctx)
@@ -99,8 +101,9 @@ func (f *follower) toTheEnd(ctx context.Context, s *stream, op api.Operation) (a
 		case err != nil:
 			return op, err
 		}
-		f.progress(event)
 		op = latest(op, event)
+		f.generation = op.Generation
+		f.progress(event)
 		if event.Kind == api.EventReady && event.Generation == op.Generation {
 			ready++
 		}
@@ -179,7 +182,14 @@ func latest(op api.Operation, event api.Event) api.Operation {
 
 // progress prints what happens to workers meanwhile.
 func (f *follower) progress(event api.Event) {
-	if f.json || f.quiet || f.terse || event.Worker == 0 || event.Kind == api.EventReloadFailed {
+	if f.json || f.quiet || f.terse {
+		return
+	}
+	if op := event.Operation; op != nil && op.ID == f.id && op.State == api.OperationRunning && op.Hook != "" && op.Hook != f.hook {
+		f.hook = op.Hook
+		fmt.Fprintln(f.stdout, string(op.Hook)+" runs")
+	}
+	if event.Worker == 0 || event.Kind == api.EventReloadFailed {
 		return
 	}
 	if event.Kind == api.EventFailed && event.Generation == f.generation {
@@ -216,12 +226,20 @@ func (f *follower) report(t target, op api.Operation) error {
 
 func (f *follower) failed(t target, op api.Operation) error {
 	if len(op.Stderr) > 0 {
-		fmt.Fprintf(f.stderr, "worker %d wrote at last:\n", op.Worker)
+		fmt.Fprintf(f.stderr, "%s wrote at last:\n", culprit(op))
 		for _, line := range op.Stderr {
 			fmt.Fprintln(f.stderr, "  | "+line)
 		}
 	}
 	return &failure{message: fmt.Sprintf("%s of %s failed: %s", op.Kind, t.app.Name, op.Reason), hint: op.Hint, code: exitFailed}
+}
+
+// culprit is who made the operation fail.
+func culprit(op api.Operation) string {
+	if op.Worker == 0 && op.Hook != "" {
+		return string(op.Hook)
+	}
+	return fmt.Sprintf("worker %d", op.Worker)
 }
 
 func doneText(name string, op api.Operation) string {

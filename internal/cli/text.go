@@ -88,6 +88,9 @@ func operationText(op *api.Operation) string {
 	if op.State == api.OperationRunning && op.Total > 0 {
 		text += fmt.Sprintf(", %d of %d", op.Done, op.Total)
 	}
+	if op.State == api.OperationRunning && op.Hook != "" {
+		text += ", " + string(op.Hook) + " runs"
+	}
 	if op.Reason != "" {
 		text += ": " + op.Reason
 	}

@@ -33,24 +33,48 @@ func resolve(cfg Config) (Config, error) {
 }
 
 // roll replaces the workers by those of a new generation, which is what cfg says. Where unresolved says why there is none, or cfg asks for
-// what a reload cannot do, nothing happens.
+// what a reload cannot do, nothing happens. A reload waits for a hook that runs, and for one of its own.
 func (m *Master) roll(kind api.OperationKind, cfg Config, unresolved error) *api.Operation {
 	op := m.begin(kind)
+	switch {
+	case unresolved != nil || kind == api.OperationRollback:
+		m.introduceChecked(op, cfg, unresolved)
+	case m.state.Stopping || cfg.App.BeforeReload == "":
+		m.inTurn(op, func() { m.introduceChecked(op, cfg, nil) })
+	case m.upgrading: // the next program would not know of a hook
+		m.refuseOperation(op, errUpgrading)
+	default:
+		m.inTurn(op, func() {
+			if err := m.changeable(cfg); err != nil {
+				m.refuseOperation(op, err)
+				return
+			}
+			m.beforeReload(op, cfg)
+		})
+	}
+	return op
+}
+
+func (m *Master) refuseOperation(op *api.Operation, why error) {
+	m.log.Error("reload refused", keyOp, op.ID, keyReason, why)
+	m.fail(op, why.Error(), apiserver.HintOf(why))
+}
+
+// introduceChecked begins with a generation that may be one.
+func (m *Master) introduceChecked(op *api.Operation, cfg Config, unresolved error) {
 	if unresolved == nil {
 		unresolved = m.changeable(cfg)
 	}
 	if unresolved != nil {
-		m.log.Error("reload refused", keyOp, op.ID, keyReason, unresolved)
-		m.fail(op, unresolved.Error(), apiserver.HintOf(unresolved))
-		return op
+		m.refuseOperation(op, unresolved)
+		return
 	}
 	text := "reloading"
-	if kind == api.OperationRollback {
+	if op.Kind == api.OperationRollback {
 		text = "rolling back"
 	}
 	m.log.Info(text, keyOp, op.ID)
 	m.introduce(op, cfg)
-	return op
 }
 
 // introduce gives the new generation its Config before the core asks for workers of it.
@@ -63,7 +87,7 @@ func (m *Master) introduce(op *api.Operation, cfg Config) {
 		m.state.Policy = policy(cfg).WithDefaults()
 	}
 	m.tell(op)
-	m.step(lifecycle.Reload{Op: m.ops})
+	m.step(lifecycle.Reload{Op: numberOf(op)})
 	if cfg.Workers != old && m.state.Rollout != nil {
 		m.resize(cfg.Workers)
 	}
@@ -112,7 +136,7 @@ func listenLines(a app.App) string {
 // rollback brings back what the last reload has replaced, or what the one under way is replacing.
 func (m *Master) rollback() outcome {
 	to := m.control.memory.Previous
-	if m.state.Rollout != nil {
+	if m.dropHooked("a rollback took its place") || m.state.Rollout != nil {
 		to = m.state.Gen
 	}
 	cfg, ok := m.control.memory.Configs[to]
@@ -131,7 +155,7 @@ const lastAccepts = 2 * time.Second
 func (m *Master) reloaded(a lifecycle.Announce) {
 	c := &m.control.memory
 	if op := m.operation(a.Op); op != nil {
-		m.after(lastAccepts, func() { m.succeed(op) })
+		m.after(lastAccepts, func() { m.endReload(op) })
 	}
 	c.Previous, c.Good = c.Good, m.state.Gen
 	m.cfg = *m.configOf(c.Good)
@@ -234,6 +258,9 @@ func (m *Master) resize(want int) *api.Operation {
 func (m *Master) beginUpgrade() outcome {
 	if m.upgrading || m.state.Stopping {
 		return outcome{err: &api.Error{Kind: api.KindConflict, Message: "the app is being stopped, or another upgrade is under way"}}
+	}
+	if err := m.refuseUpgrade(); err != nil {
+		return outcome{err: err}
 	}
 	op := m.begin(api.OperationUpgrade)
 	m.tell(op)

@@ -40,6 +40,7 @@ type memory struct {
 	Served     bool                            `json:"served"`   // every slot was, once
 	Previous   lifecycle.Generation            `json:"previous"` // the one that it replaced; zero: none
 	Calendar   calendar                        `json:"calendar,omitzero"`
+	Hook       *savedHook                      `json:"hook,omitempty"` // that runs
 }
 
 func newControl(cfg Config) control {

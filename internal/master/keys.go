@@ -21,6 +21,7 @@ const (
 	keyFrom     = "from"
 	keyHandoff  = "handoff"
 	keyHint     = "hint"
+	keyHook     = "hook"
 	keyListen   = "listen"
 	keyListener = "listener"
 	keyLived    = "lived"

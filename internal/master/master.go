@@ -54,6 +54,7 @@ type Master struct {
 	gives   uint64 // connections given to workers so far
 	above   upstream
 	files   files
+	hooks   hooks
 	refused []string // what the system refused to workers, as the log was told
 
 	upgrading  bool      // an upgrade is being tried
@@ -246,7 +247,7 @@ func (m *Master) loop(ctx context.Context, signals <-chan os.Signal) {
 	cancelled := ctx.Done()
 	for {
 		m.drainQueued()
-		if m.ended || m.become {
+		if m.over() {
 			return
 		}
 		if len(m.inbox) == 0 {
@@ -265,6 +266,15 @@ func (m *Master) loop(ctx context.Context, signals <-chan os.Signal) {
 			m.wake()
 		}
 	}
+}
+
+// over tells whether the loop is to end: the app has ended, and no hook runs, or another program goes on.
+func (m *Master) over() bool {
+	if !m.ended {
+		return m.become
+	}
+	m.endHook("the app has ended", false)
+	return m.hooks.running == nil
 }
 
 func (m *Master) drainQueued() {

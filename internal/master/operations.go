@@ -33,6 +33,12 @@ func (m *Master) operation(id uint64) *api.Operation {
 	return nil
 }
 
+// numberOf is the reverse of what begin makes of a number.
+func numberOf(op *api.Operation) uint64 {
+	number, _ := strconv.ParseUint(op.ID, 10, 64)
+	return number
+}
+
 // running is the newest operation of those kinds that has not ended, or nil.
 func (m *Master) running(kinds ...api.OperationKind) *api.Operation {
 	var found *api.Operation
@@ -71,7 +77,7 @@ func (m *Master) fail(op *api.Operation, why, hint string) {
 func (m *Master) finish(op *api.Operation) {
 	op.Ended = time.Now()
 	m.tell(op)
-	id, _ := strconv.ParseUint(op.ID, 10, 64)
+	id := numberOf(op)
 	for _, waiter := range m.control.waiters[id] {
 		waiter <- *op // each has room for one
 	}
@@ -152,9 +158,12 @@ func (m *Master) noteProgress() {
 
 // noteReload ends a reload when its generation is the good one, and no older worker takes connections.
 func (m *Master) noteReload(op *api.Operation, gen lifecycle.Generation) {
+	if gen == 0 { // a hook runs first
+		return
+	}
 	op.Total, op.Done = m.state.Want, m.countServed(0, func(g lifecycle.Generation) bool { return g == gen })
 	if m.state.Gen >= gen && !m.othersAccept(gen) {
-		m.succeed(op)
+		m.endReload(op)
 	}
 }
 

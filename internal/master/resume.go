@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"strconv"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -255,6 +254,7 @@ func (m *Master) redoStarts() {
 
 // redoOperations ends the operations whose end the former master did not tell.
 func (m *Master) redoOperations() {
+	m.redoHook()
 	if m.state.Rollout != nil {
 		return
 	}
@@ -262,7 +262,7 @@ func (m *Master) redoOperations() {
 	if c := &m.control.memory; m.state.Gen != c.Good {
 		number := uint64(0)
 		if op != nil {
-			number, _ = strconv.ParseUint(op.ID, 10, 64)
+			number = numberOf(op)
 		}
 		m.reloaded(lifecycle.Announce{Op: number})
 		return

@@ -55,6 +55,7 @@ func (m *Master) halt(now bool, why string) *api.Operation {
 	if now {
 		m.log.Warn("stopping at once", keyReason, why)
 	}
+	m.endHook("the app is being stopped", now)
 	m.step(lifecycle.Stop{Now: now})
 	return op
 }
@@ -84,8 +85,10 @@ func (m *Master) reload() {
 }
 
 // resolveAnd reads the app's files beside the loop, and goes on in it.
-func (m *Master) resolveAnd(do func(Config, error)) {
-	current := m.cfg
+func (m *Master) resolveAnd(do func(Config, error)) { m.resolveFrom(m.cfg, do) }
+
+// resolveFrom reads the files that current names.
+func (m *Master) resolveFrom(current Config, do func(Config, error)) {
 	m.resolving++
 	m.wg.Go(func() { // ends when the files have been read
 		cfg, err := resolve(current)

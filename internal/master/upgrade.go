@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/musterd/muster/api"
+	"github.com/musterd/muster/internal/apiserver"
 	"github.com/musterd/muster/internal/fdpass"
 	"github.com/musterd/muster/internal/proc"
 )
@@ -47,6 +48,10 @@ var binary, errBinary = os.Executable()
 func (m *Master) upgrade() {
 	if m.upgrading {
 		m.log.Warn("an upgrade is under way")
+		return
+	}
+	if err := m.refuseUpgrade(); err != nil {
+		m.log.Error("upgrade refused", keyReason, err, keyHint, apiserver.HintOf(err))
 		return
 	}
 	m.upgrading, m.upgradeErr = true, nil

@@ -89,5 +89,5 @@ func (m *Master) lookAtFiles() {
 }
 
 func (m *Master) mustNotReload() bool {
-	return m.upgrading || m.resolving > 0 || m.running(api.OperationScale, api.OperationStop, api.OperationUpgrade, api.OperationRollback) != nil
+	return m.upgrading || m.resolving > 0 || m.hooks.running != nil || m.running(api.OperationScale, api.OperationStop, api.OperationUpgrade, api.OperationRollback) != nil
 }

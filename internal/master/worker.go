@@ -182,8 +182,9 @@ func (m *Master) readStreams(w *worker) {
 	stdout, stderr := w.stdout, w.stderr
 	w.output = [2]*logs.Reader{stdout, stderr}
 	w.stdout, w.stderr = nil, nil
-	m.wg.Go(func() { pump(0, stdout, source(logs.Stdout), nil) })
-	m.wg.Go(func() { pump(1, stderr, source(logs.Stderr), w.tail) })
+	outOf, errOf := source(logs.Stdout), source(logs.Stderr) // as they are now: the loop may change what they say
+	m.wg.Go(func() { pump(0, stdout, outOf, nil) })
+	m.wg.Go(func() { pump(1, stderr, errOf, w.tail) })
 	m.wg.Go(func() {
 		m.readChannel(w)
 		ends <- struct{}{}
