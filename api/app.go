@@ -147,6 +147,7 @@ type Exit struct {
 	Why        string       `json:"why"`                // as "exit status 1"
 	Reason     string       `json:"reason,omitempty"`   // why it was on its way out before
 	Recycled   string       `json:"recycled,omitempty"` // why it was replaced by a fresh one
+	Hang       string       `json:"hang,omitempty"`     // how it was seen to be hung
 	Failed     bool         `json:"failed"`             // it should not have ended
 	RetryIn    app.Duration `json:"retry_in,omitempty"`
 	Stderr     []string     `json:"stderr,omitempty"` // its last lines

@@ -88,7 +88,7 @@ type Spec struct {
 	ReloadSettle      Duration          `json:"reload_settle,omitempty"`       // how long the first new worker of a reload serves before the others follow; default 1s
 	RetireOver        Duration          `json:"retire_over,omitempty"`         // window over which a reload spreads the draining of old workers; default: at once
 	DrainTimeout      Duration          `json:"drain_timeout,omitempty"`       // of a worker that a successor has replaced, or whose slot goes; default stop_timeout
-	HangTimeout       Duration          `json:"hang_timeout,omitempty"`        // a worker that leaves connections waiting for so long is replaced; default: never
+	HangTimeout       Duration          `json:"hang_timeout,omitempty"`        // a worker that gives no sign where one is due for so long is replaced; default: never
 	MaxAge            Duration          `json:"max_age,omitempty"`             // a worker that has served for so long is recycled; default: never
 	MaxMemory         Size              `json:"max_memory,omitempty"`          // a worker whose processes use so much is recycled when it is its turn
 	MaxMemoryHard     Size              `json:"max_memory_hard,omitempty"`     // the same, at once

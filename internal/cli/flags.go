@@ -35,7 +35,7 @@ func specFlags(f *pflag.FlagSet, s *app.Spec) {
 	duration(f, &s.ReloadSettle, "reload-settle", app.DefaultReloadSettle, "how long the first new worker of a reload serves before the others follow")
 	f.Var(&s.RetireOver, "retire-over", "spread the end of a reload's old workers over so long, the busiest first (default: at once)")
 	f.Var(&s.DrainTimeout, "drain-timeout", "as --stop-timeout, for a worker that was replaced or whose slot goes (default: the same)")
-	f.Var(&s.HangTimeout, "hang-timeout", "replace a worker that leaves connections waiting for so long (default: never)")
+	f.Var(&s.HangTimeout, "hang-timeout", "replace a worker that gives no sign where one is due for so long (default: never)")
 	f.IntVar(&s.MaxOldGenerations, "max-old-generations", 0, "how many old generations may finish beside the newest; the drain of older ones is cut short (default 3)")
 	f.Var(&s.MaxAge, "max-age", "recycle a worker that has served for so long, give or take 10% (default: never)")
 	f.Var(&s.MaxMemory, "max-memory", "recycle a worker whose processes use so much memory, as 512M (default: never)")

@@ -2,7 +2,6 @@ package e2e
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -36,14 +35,6 @@ func (s *site) daemonSocket() string { return filepath.Join(s.home, "run", ".dae
 // newMaster waits until another master of the app answers than the one that was lost, and every slot is served, after so many respawns.
 func (s *site) newMaster(lost, respawns int) *api.App {
 	s.t.Helper()
-	return s.awaitApp(func(e api.Entry) bool {
-		return e.PID != lost && e.App.State == api.AppServing && e.App.Respawns >= respawns
-	})
-}
-
-// awaitApp waits until the app is as it should be.
-func (s *site) awaitApp(is func(api.Entry) bool) *api.App {
-	s.t.Helper()
 	c := client.New(s.daemonSocket())
 	defer c.Close()
 	ctx, cancel := context.WithTimeout(s.ctx, 30*time.Second)
@@ -59,13 +50,12 @@ func (s *site) awaitApp(is func(api.Entry) bool) *api.App {
 			s.t.Fatal(err)
 		}
 		for _, e := range all {
-			if e.Name == "site" && e.App != nil && is(e) {
+			if e.Name == "site" && e.App != nil && e.PID != lost && e.App.State == api.AppServing && e.App.Respawns >= respawns {
 				return e.App
 			}
 		}
 		if _, err := events.Next(); err != nil {
-			text, _ := json.Marshal(all)
-			s.t.Fatalf("no such app: %v; %s", err, text)
+			s.t.Fatalf("no new master: %v; %+v", err, all)
 		}
 	}
 }

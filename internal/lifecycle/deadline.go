@@ -6,7 +6,7 @@ import "time"
 func (s *State) NextDeadline() (time.Time, bool) {
 	next := s.Wake
 	for i := range s.Workers {
-		for _, at := range s.Workers[i].deadlines() {
+		for _, at := range s.Workers[i].deadlines(s.Policy) {
 			if !at.IsZero() {
 				next = earliest(next, at)
 			}
@@ -15,8 +15,8 @@ func (s *State) NextDeadline() (time.Time, bool) {
 	return next, !next.IsZero()
 }
 
-func (w *Worker) deadlines() []time.Time {
-	ends := []time.Time{w.StartBy, w.StableAt, w.DrainAt, w.HungAt, w.BeatBy, w.EndBy, w.RecycleAt}
+func (w *Worker) deadlines(p Policy) []time.Time {
+	ends := []time.Time{w.StartBy, w.StableAt, w.DrainAt, w.lookAt(p), w.EndBy, w.RecycleAt}
 	if w.Spawned { // a process that does not exist yet cannot be ended
 		ends = append(ends, w.TermAt, w.KillAt)
 	}

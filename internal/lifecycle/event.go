@@ -27,13 +27,22 @@ type (
 	Ready struct{ Worker WorkerID }
 	// Dying is the worker's own word that it will exit: the replacement starts now.
 	Dying struct{ Worker WorkerID }
-	// Blocked says whether the worker leaves its connections waiting.
+	// Blocked says whether the worker gives no sign where one is due: it leaves its connections waiting, or does not answer.
 	Blocked struct {
 		Worker WorkerID
+		Sense  Sense // SenseQueue or SensePing
 		Is     bool
+		For    time.Duration // since when
 	}
-	// Beat is a sign of life. Who has once given one is hung when none follows within the hang timeout.
+	// Beat is a sign of life. Who has once given one is suspected when none follows within the hang timeout.
 	Beat struct{ Worker WorkerID }
+	// Examined answers Examine: whether the worker is hung, or silent for a good reason.
+	Examined struct {
+		Worker WorkerID
+		Sense  Sense
+		Hung   bool
+		Why    string
+	}
 	// Extend moves a worker's current deadline to at least For from now, at its own request.
 	Extend struct {
 		Worker WorkerID
@@ -76,6 +85,7 @@ func (Ready) event()       {}
 func (Dying) event()       {}
 func (Blocked) event()     {}
 func (Beat) event()        {}
+func (Examined) event()    {}
 func (Extend) event()      {}
 func (Recycle) event()     {}
 func (Unhealthy) event()   {}
@@ -102,6 +112,11 @@ type (
 	Drain struct{ Worker WorkerID }
 	// Terminate sends the stop signal.
 	Terminate struct{ Worker WorkerID }
+	// Examine has a worker looked at that will soon have been silent for the hang timeout. Examined answers it.
+	Examine struct {
+		Worker WorkerID
+		Sense  Sense
+	}
 	// Inspect asks a hung worker for its stacks.
 	Inspect struct{ Worker WorkerID }
 	// Kill sends SIGKILL to the worker and its tree.
@@ -123,6 +138,8 @@ type (
 		Outcome Outcome // of that run
 		// Recycled is why a worker that exited had been recycled.
 		Recycled string
+		// Hang is how a worker that exited was seen to be hung.
+		Hang string
 	}
 )
 
@@ -130,6 +147,7 @@ func (Spawn) effect()     {}
 func (Promote) effect()   {}
 func (Drain) effect()     {}
 func (Terminate) effect() {}
+func (Examine) effect()   {}
 func (Inspect) effect()   {}
 func (Kill) effect()      {}
 func (OpenSlot) effect()  {}

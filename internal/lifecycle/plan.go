@@ -61,20 +61,13 @@ func (s *step) enforce() {
 			w.RecycleAt = time.Time{}
 			s.recycle(w, s.agedText(w), false)
 		}
-		if due(w.HungAt, s.now) || due(w.BeatBy, s.now) {
-			s.emit(Announce{News: NewsHung, Worker: w.ID, Slot: w.Slot, After: s.Policy.HangTimeout})
-			s.leave(w, ReasonHung)
-			w.KillAt, w.TermAt = earliest(w.KillAt, s.now.Add(hungGrace)), time.Time{}
-		}
+		s.look(w)
 		if due(w.EndBy, s.now) {
 			s.leave(w, ReasonOverdue)
 		}
 		s.enforceEnd(w)
 	}
 }
-
-// hungGrace is the time that a hung worker has to write its stacks.
-const hungGrace = 2 * time.Second
 
 func (s *step) enforceEnd(w *Worker) {
 	if !w.Spawned {

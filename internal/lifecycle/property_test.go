@@ -137,6 +137,8 @@ func workerOf(e Effect) (WorkerID, bool) {
 		return e.Worker, true
 	case Terminate:
 		return e.Worker, true
+	case Examine:
+		return e.Worker, true
 	case Inspect:
 		return e.Worker, true
 	case Kill:
@@ -269,7 +271,7 @@ func (w *world) advance(d time.Duration) {
 func (w *world) random(n int) {
 	for range n {
 		id, f := w.pick("worker")
-		switch rapid.IntRange(0, 15).Draw(w.t, "what") {
+		switch rapid.IntRange(0, 16).Draw(w.t, "what") {
 		case 15:
 			if f != nil {
 				w.step(Work{Of: map[WorkerID]int64{id: int64(rapid.IntRange(0, 9).Draw(w.t, "work"))}})
@@ -310,7 +312,13 @@ func (w *world) random(n int) {
 			w.step(Reload{Op: w.op})
 		case 12:
 			if f != nil {
-				w.step(Blocked{Worker: id, Is: rapid.Bool().Draw(w.t, "blocked")})
+				sense := rapid.SampledFrom([]Sense{SenseQueue, SensePing}).Draw(w.t, "sense")
+				w.step(Blocked{Worker: id, Sense: sense, Is: rapid.Bool().Draw(w.t, "blocked"), For: time.Duration(rapid.IntRange(0, 9000).Draw(w.t, "for")) * time.Millisecond})
+			}
+		case 16:
+			if f != nil {
+				sense := rapid.SampledFrom([]Sense{SenseQueue, SensePing, SenseHeartbeat}).Draw(w.t, "sense")
+				w.step(Examined{Worker: id, Sense: sense, Hung: rapid.Bool().Draw(w.t, "hung"), Why: "it looks so"})
 			}
 		case 13:
 			if f != nil && f.running {
@@ -348,10 +356,14 @@ func (w *world) fairRound() bool {
 		case k.Phase == Starting:
 			w.step(Ready{Worker: k.ID})
 		case k.Phase == Serving && !k.HungAt.IsZero():
-			w.step(Blocked{Worker: k.ID, Is: false})
+			w.step(Blocked{Worker: k.ID, Sense: SenseQueue})
+		case !k.PongBy.IsZero():
+			w.step(Blocked{Worker: k.ID, Sense: SensePing})
 		case k.Phase == Serving && !k.BeatBy.IsZero() && w.beats < 100:
 			w.beats++
 			w.step(Beat{Worker: k.ID})
+		case !k.LookedAt.IsZero() && k.Hang == "":
+			w.step(Examined{Worker: k.ID, Sense: SenseHeartbeat, Hung: true, Why: "it looks so"})
 		default:
 			continue
 		}

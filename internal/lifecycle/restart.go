@@ -7,7 +7,7 @@ import (
 
 // judge decides whether an exit was a failure, and when the slot may have its next worker.
 func (s *step) judge(w *Worker, why string) Announce {
-	a := Announce{News: NewsFailed, Worker: w.ID, Slot: w.Slot, Reason: w.Reason, Why: why, Recycled: w.recycledAs()}
+	a := Announce{News: NewsFailed, Worker: w.ID, Slot: w.Slot, Reason: w.Reason, Why: why, Recycled: w.recycledAs(), Hang: w.Hang}
 	if s.expected(w) {
 		a.News = NewsLeft
 		return a

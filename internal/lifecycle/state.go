@@ -58,7 +58,7 @@ type Policy struct {
 	Spares         int           `json:"spares"`
 	Settle         time.Duration `json:"settle"`                    // how long a canary serves before its generation is committed
 	RetireOver     time.Duration `json:"retire_over"`               // window over which a reload spreads the draining of old workers
-	HangTimeout    time.Duration `json:"hang_timeout"`              // zero: a blocked worker is never killed
+	HangTimeout    time.Duration `json:"hang_timeout"`              // zero: a silent worker is never killed
 	MaxAge         time.Duration `json:"max_age,omitempty"`         // a worker that has served for so long is recycled; zero: never
 	OldGenerations int           `json:"old_generations,omitempty"` // that may finish beside the newest at a time; zero: DefaultOldGenerations
 	Failures       int           `json:"failures"`                  // failures per slot within Window past which the whole app backs off
@@ -123,8 +123,12 @@ type Worker struct {
 	DrainAt   time.Time  `json:"drain_at,omitzero"`    // is told to drain, a successor serves already
 	TermAt    time.Time  `json:"term_at,omitzero"`     // a drain by message is followed by the stop signal
 	KillAt    time.Time  `json:"kill_at,omitzero"`     // is killed
-	HungAt    time.Time  `json:"hung_at,omitzero"`     // is called hung if it is still blocked
-	BeatBy    time.Time  `json:"beat_by,omitzero"`     // is called hung without a sign of life until then
+	HungAt    time.Time  `json:"hung_at,omitzero"`     // has left its connections waiting for the hang timeout
+	Beats     bool       `json:"beats,omitempty"`      // it gives signs of life by itself
+	BeatBy    time.Time  `json:"beat_by,omitzero"`     // has given no sign of life for the hang timeout
+	PongBy    time.Time  `json:"pong_by,omitzero"`     // has owed an answer for the hang timeout
+	LookedAt  time.Time  `json:"looked_at,omitzero"`   // was looked at because of one of these, which is not answered yet
+	Hang      string     `json:"hang,omitempty"`       // how it was seen to be hung
 	EndBy     time.Time  `json:"end_by,omitzero"`      // the run of its job must be over
 	Work      int64      `json:"work,omitempty"`       // how much it had to do when that was measured last
 	Ails      string     `json:"ails,omitempty"`       // why it has not passed its health check so far
@@ -142,6 +146,7 @@ type Slot struct {
 	Failures  int       `json:"failures,omitempty"` // consecutive
 	NextSpawn time.Time `json:"next_spawn,omitzero"`
 	Respawns  int       `json:"respawns,omitempty"`
+	Hangs     int       `json:"hangs,omitempty"` // workers that were hung
 	GaveUp    bool      `json:"gave_up,omitempty"`
 }
 

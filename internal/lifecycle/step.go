@@ -65,9 +65,11 @@ func (s *step) apply(ev Event) {
 	case Dying:
 		s.with(ev.Worker, s.dying)
 	case Blocked:
-		s.with(ev.Worker, func(w *Worker) { s.blocked(w, ev.Is) })
+		s.with(ev.Worker, func(w *Worker) { s.blocked(w, ev) })
 	case Beat:
 		s.with(ev.Worker, s.beat)
+	case Examined:
+		s.with(ev.Worker, func(w *Worker) { s.examined(w, ev) })
 	case Extend:
 		s.with(ev.Worker, func(w *Worker) { s.extend(w, ev.For) })
 	case Recycle:
@@ -145,6 +147,9 @@ func (s *step) ready(w *Worker) {
 		return
 	}
 	w.StableAt = s.now.Add(s.Policy.MinUptime)
+	if w.Beats {
+		s.beat(w)
+	}
 	s.age(w)
 	s.emit(Announce{News: NewsReady, Worker: w.ID, Slot: w.Slot})
 	s.canaryReady(w)
@@ -159,21 +164,6 @@ func (s *step) dying(w *Worker) {
 	s.setDeadlines(w)
 	s.emit(Announce{News: NewsDying, Worker: w.ID, Slot: w.Slot})
 	s.generationFailed(w, "it said that it is dying")
-}
-
-func (s *step) blocked(w *Worker, is bool) {
-	switch {
-	case !is:
-		w.HungAt = time.Time{}
-	case w.HungAt.IsZero() && w.Phase == Serving && s.Policy.HangTimeout > 0:
-		w.HungAt = s.now.Add(s.Policy.HangTimeout)
-	}
-}
-
-func (s *step) beat(w *Worker) {
-	if s.Policy.HangTimeout > 0 && w.Phase == Serving {
-		w.BeatBy = s.now.Add(s.Policy.HangTimeout)
-	}
 }
 
 func (s *step) extend(w *Worker, d time.Duration) {
@@ -191,6 +181,7 @@ func (s *step) unhealthy(w *Worker, why string) {
 	}
 	s.generationFailed(w, why)
 	if !w.Leaving() && s.Rollout == nil {
+		s.countHang(w, why)
 		s.leave(w, ReasonHung)
 	}
 }
@@ -231,7 +222,7 @@ func (s *step) leave(w *Worker, why Reason) {
 	}
 }
 
-// forget drops the deadlines of a worker that stays.
+// forget drops the deadlines of a worker that stays. It still answers as long as it lives.
 func (w *Worker) forget() {
 	w.StartBy, w.DrainAt, w.HungAt, w.BeatBy = time.Time{}, time.Time{}, time.Time{}, time.Time{}
 	w.StableAt, w.RecycleAt, w.EndBy = time.Time{}, time.Time{}, time.Time{}

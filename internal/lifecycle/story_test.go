@@ -101,9 +101,17 @@ func (l *teller) event(t *testing.T, words []string) Event {
 	case "beat":
 		return Beat{Worker: id()}
 	case "blocked":
-		return Blocked{Worker: id(), Is: true}
+		return Blocked{Worker: id(), Sense: SenseQueue, Is: true}
 	case "unblocked":
-		return Blocked{Worker: id()}
+		return Blocked{Worker: id(), Sense: SenseQueue}
+	case "silent":
+		return Blocked{Worker: id(), Sense: SensePing, Is: true, For: time.Second}
+	case "answered":
+		return Blocked{Worker: id(), Sense: SensePing}
+	case "hung": // as "hung 1 ping its loop does not turn"
+		return Examined{Worker: id(), Sense: Sense(words[2]), Hung: true, Why: strings.Join(words[3:], " ")}
+	case "spared":
+		return Examined{Worker: id(), Sense: Sense(words[2])}
 	case "unhealthy":
 		return Unhealthy{Worker: id(), Why: why}
 	case "work": // as "work 1=20 2=3"

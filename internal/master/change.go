@@ -85,6 +85,7 @@ func (m *Master) introduce(op *api.Operation, cfg Config) {
 	m.control.memory.Configs[gen] = cfg
 	if !m.state.Stopping {
 		m.state.Policy = policy(cfg).WithDefaults()
+		m.beginPings()
 	}
 	m.tell(op)
 	m.step(lifecycle.Reload{Op: numberOf(op)})
@@ -186,6 +187,7 @@ func (m *Master) reloadFailed(a lifecycle.Announce) {
 	}
 	if m.state.Rollout == nil {
 		m.state.Policy = policy(*m.configOf(m.state.Gen)).WithDefaults()
+		m.beginPings()
 	}
 	m.forgetConfigs()
 }

@@ -19,7 +19,7 @@ func (m *Master) remember(a lifecycle.Announce) {
 		return
 	}
 	exit := api.Exit{
-		Worker: uint64(a.Worker), At: time.Now(), Why: a.Why, Reason: string(a.Reason), Failed: a.News == lifecycle.NewsFailed, Recycled: a.Recycled,
+		Worker: uint64(a.Worker), At: time.Now(), Why: a.Why, Reason: string(a.Reason), Failed: a.News == lifecycle.NewsFailed, Recycled: a.Recycled, Hang: a.Hang,
 		RetryIn: app.Duration(a.After.Round(time.Millisecond)),
 	}
 	if note := m.note(a.Worker); note != nil {

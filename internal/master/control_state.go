@@ -138,7 +138,7 @@ func (m *Master) slotState(slot int, d api.Slot) api.SlotState {
 	switch {
 	case slot >= m.state.Want || m.state.Stopping:
 		return api.SlotClosing
-	case serving != nil && m.workers[serving.ID] != nil && m.workers[serving.ID].blocked:
+	case serving != nil && m.workers[serving.ID] != nil && m.workers[serving.ID].isDeaf():
 		return api.SlotBlocked
 	case serving != nil:
 		return api.SlotServing
@@ -174,8 +174,11 @@ func (m *Master) describeWorker(k *lifecycle.Worker) api.Worker {
 	}
 	d.PID, d.Started, d.Since, d.Status = w.pid(), w.started, w.since, w.status
 	d.Memory = w.memory.used
-	if w.blocked {
+	switch {
+	case w.blocked:
 		d.BlockedSince = w.blockedAt
+	case w.silent:
+		d.BlockedSince = w.silentAt
 	}
 	return d
 }

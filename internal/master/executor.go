@@ -28,6 +28,8 @@ func (m *Master) carryOut(effect lifecycle.Effect) {
 		m.with(e.Worker, m.drain)
 	case lifecycle.Terminate:
 		m.with(e.Worker, func(w *worker) { w.terminate(m.stopSignal(w)) })
+	case lifecycle.Examine:
+		m.with(e.Worker, func(w *worker) { m.examine(w, e.Sense) })
 	case lifecycle.Inspect:
 		m.with(e.Worker, m.inspect)
 	case lifecycle.Kill:
@@ -58,7 +60,7 @@ func (m *Master) drain(w *worker) {
 			return
 		}
 	}
-	if m.cfg.speaksNode() && w.online && w.conn != nil && w.conn.Disconnect() == nil {
+	if m.cfg.speaksNode() && w.online && w.conn.Disconnect() == nil {
 		return
 	}
 	w.terminate(m.stopSignal(w))
@@ -70,7 +72,8 @@ func (m *Master) kill(w *worker) {
 	w.kill()
 }
 
-// inspect asks a hung worker for its stacks, which it writes to stderr. Node has no such signal: its default for each is to die.
+// inspect asks a hung worker for its stacks, which it writes to stderr. One that is stopped goes on only to do that. Node has no such signal: its
+// default for each is to die.
 func (m *Master) inspect(w *worker) {
 	sig := unix.SIGABRT
 	switch m.of(w).Kind {
@@ -81,6 +84,7 @@ func (m *Master) inspect(w *worker) {
 	}
 	w.stopSent = true
 	_ = w.process.Signal(sig) // it may have exited meanwhile
+	_ = w.process.Signal(unix.SIGCONT)
 }
 
 // stopSignal is what asks the worker to finish.

@@ -270,5 +270,9 @@ func (m *Master) beat(w *worker, trigger bool) {
 		m.step(lifecycle.Unhealthy{Worker: w.id, Why: "its own watchdog was triggered"})
 		return
 	}
+	if w.suspected == lifecycle.SenseHeartbeat {
+		m.suspect(w, "")
+	}
+	w.beatAt = time.Now()
 	m.step(lifecycle.Beat{Worker: w.id})
 }

@@ -61,7 +61,7 @@ func (m *Master) announce(a lifecycle.Announce) {
 	case lifecycle.NewsDying:
 		log.Info("worker is dying: its replacement starts now")
 	case lifecycle.NewsHung:
-		log.Error("worker hung", keyAfter, a.After)
+		log.Error("worker hung", keyAfter, a.After, keyReason, a.Why)
 	case lifecycle.NewsCrashLooping:
 		log.Error("slot is crash-looping", keyRetryIn, a.After.Round(time.Millisecond))
 		m.slotFailing(a.Slot, "is crash-looping")
@@ -144,6 +144,9 @@ func (m *Master) reportExit(log *slog.Logger, a lifecycle.Announce) {
 	}
 	if a.Recycled != "" {
 		attrs = append(attrs, keyRecycled, a.Recycled)
+	}
+	if a.Hang != "" {
+		attrs = append(attrs, keyHang, a.Hang)
 	}
 	if a.News == lifecycle.NewsLeft {
 		log.Info("worker exited", attrs...)

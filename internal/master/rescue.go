@@ -153,7 +153,7 @@ func (m *Master) needsRelief(l *listener, slot int) bool {
 		return false
 	}
 	k := m.state.ServingIn(slot)
-	return !m.served(l, slot) || m.workers[k.ID].blocked
+	return !m.served(l, slot) || m.workers[k.ID].isDeaf()
 }
 
 func (m *Master) rescueFailed(err error) {
@@ -187,7 +187,10 @@ func (m *Master) setBlocked(l *listener, slot int, stuck bool) {
 		m.log.Info("worker takes connections again", logs.KeySlot, slot, logs.KeyWorker, w.id, keyAfter, time.Since(w.blockedAt).Round(time.Millisecond))
 	}
 	m.weigh(l)
-	m.step(lifecycle.Blocked{Worker: w.id, Is: blocked})
+	if !blocked && w.suspected == lifecycle.SenseQueue {
+		m.suspect(w, "")
+	}
+	m.step(lifecycle.Blocked{Worker: w.id, Sense: lifecycle.SenseQueue, Is: blocked})
 }
 
 // blockedShown is how long a worker is blocked before the log says so: on a busy machine many are, for a moment.
@@ -253,7 +256,7 @@ func (m *Master) ableTo(l *listener, slot int, not []lifecycle.WorkerID) []*work
 
 // canTake tells whether the worker is at hand: it takes one connection at a time, and whom it owes a sign of life may be blocked.
 func (m *Master) canTake(l *listener, w *worker) bool {
-	return w.conn != nil && !w.blocked && len(w.rescued) == 0 && w.sign == 0 && w.holds(l)
+	return w.conn != nil && !w.isDeaf() && len(w.rescued) == 0 && w.sign == 0 && w.holds(l)
 }
 
 // waiting is the length of a queue; 0 where it cannot be known.

@@ -1,6 +1,9 @@
 package master
 
 import (
+	"time"
+
+	"github.com/musterd/muster/internal/lifecycle"
 	"github.com/musterd/muster/internal/logs"
 	"github.com/musterd/muster/internal/pulse"
 )
@@ -16,12 +19,16 @@ func (m *Master) askSign(w *worker) {
 		m.log.Debug("worker not asked for a sign of life", logs.KeySlot, w.slot, logs.KeyWorker, w.id, keyError, err)
 		return
 	}
-	w.sign = seq
+	w.sign, w.signAt = seq, time.Now()
 }
 
 // alive lets the worker have connections again, of its own and of others. Whether it takes its own is judged anew.
 func (m *Master) alive(w *worker) {
 	w.sign = 0
+	m.setSilent(w, 0)
+	if w.suspected == lifecycle.SensePing {
+		m.suspect(w, "")
+	}
 	if w.blocked {
 		m.forgive(w)
 	}

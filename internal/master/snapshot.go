@@ -46,7 +46,6 @@ type snapshot struct {
 	Waiting   []savedRescue    `json:"waiting,omitempty"`
 	LastExit  proc.Exit        `json:"last_exit"`
 	Pages     savedPages       `json:"pages,omitzero"`
-	Box       *[2]int          `json:"box,omitempty"` // both ends of the app's box
 }
 
 // savedPages is what a master has told its store of the pages of its state.
@@ -103,8 +102,6 @@ type savedWorker struct {
 	Inspect   int                   `json:"inspect,omitempty"` // port of Node's inspector
 	Unheard   []savedEvent          `json:"unheard,omitempty"`
 	Unnoticed []notify.Message      `json:"unnoticed,omitempty"`
-	Severed   bool                  `json:"-"` // it lives, and nobody has the other ends of its streams
-	Reopen    bool                  `json:"-"` // its notify socket was lost
 }
 
 type savedRescue struct {
@@ -178,9 +175,6 @@ func (s *snapshot) fds() []int {
 	}
 	for _, r := range s.Waiting {
 		all = append(all, r.FD)
-	}
-	if s.Box != nil {
-		all = append(all, s.Box[:]...)
 	}
 	return all
 }

@@ -59,7 +59,7 @@ func (m *Master) weight(l *listener, k *lifecycle.Worker) int {
 		return 0
 	}
 	w := m.workers[k.ID]
-	if w == nil || w.blocked || m.cfg.speaksNode() && !w.holds(l) {
+	if w == nil || w.isDeaf() || m.cfg.speaksNode() && !w.holds(l) {
 		return 0
 	}
 	return 1

@@ -49,6 +49,12 @@ type worker struct {
 	rescued      map[int64]*rescue        // connections it was given and has not answered for
 	heard        time.Time                // when it last answered for a connection
 	sign         int64                    // number of the connection that it is to refuse as a sign of life; 0: none
+	signAt       time.Time                // when it was asked for it
+	beatAt       time.Time                // when it last gave a sign by itself
+	silent       bool                     // it has owed it for long
+	silentAt     time.Time                //
+	suspected    lifecycle.Sense          // by which it may be hung: it is being looked at; empty: none
+	spared       string                   // why it was not called hung when it was looked at last
 	lastRescue   uint64                   // the larger, the later it was given a connection
 	status       string                   // what it says of itself
 	statusShown  time.Time                // when the log last said so
@@ -66,8 +72,6 @@ type worker struct {
 	handle       proc.Handle               // of the process
 	end          *ending                   // of the process
 	inspectPort  int                       // of Node's inspector; zero: none
-	box          boxPlace                  // of what it holds for the next master
-	severed      bool                      // nobody has the other ends of its streams
 	output       [2]*logs.Reader           // what the pumps read, and close
 	begun        [2][]byte                 // unfinished lines that another program image has read
 	unfinished   [2]atomic.Pointer[[]byte] // those that the pumps have left for the next
@@ -159,7 +163,6 @@ func (m *Master) spawned(w *worker, p *proc.Process) {
 	m.publish(m.eventOf(api.EventStarted, w, ""))
 	m.noteTryBegins()
 	m.keepWorker(w)
-	m.recordWorker(w)
 	m.readStreams(w)
 	m.step(lifecycle.Spawned{Worker: w.id})
 	m.handOff(w)
@@ -273,7 +276,6 @@ func (m *Master) exited(w *worker, exit proc.Exit) {
 		_ = w.process.Close()
 	}
 	m.unkeepWorker(w)
-	m.unrecordWorker(w)
 	w.release()
 	delete(m.workers, w.id)
 	m.exits = append(m.exits, exitNote{worker: w.id, gen: w.gen, why: why, lived: time.Since(w.started), pid: w.handle.PID, tail: tail})
@@ -384,6 +386,7 @@ func (m *Master) channelEnded(w *worker, err error) {
 		m.log.Warn("channel closed", logs.KeySlot, w.slot, logs.KeyWorker, w.id, keyError, err)
 	}
 	_ = w.conn.Close()
+	m.hangUpOn(w)
 	m.lost(w)
 	m.channelGone(w)
 }

@@ -1,0 +1,25 @@
+// Hangs as it is asked to: /loop computes for ever, /sleep never wakes, /slow answers after 10 s and serves others meanwhile.
+'use strict';
+const http = require('http');
+
+function spinForEver() {
+  for (;;);
+}
+
+function sleepForEver() {
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0);
+}
+
+function handle(req, res) {
+  if (req.url === '/loop') {
+    console.log('hangs', process.pid);
+    spinForEver();
+  }
+  if (req.url === '/sleep') {
+    console.log('hangs', process.pid);
+    sleepForEver();
+  }
+  setTimeout(() => res.end(`pid: ${process.pid}\n`), req.url === '/slow' ? 10000 : 0);
+}
+
+http.createServer(handle).listen(process.env.PORT);
