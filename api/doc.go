@@ -12,6 +12,9 @@
 //	POST /v1/scale                    ScaleRequest, 202 Operation
 //	POST /v1/stop                     StopRequest, 202 Operation
 //	POST /v1/upgrade                  202 Operation
+//	POST /v1/signal                   SignalRequest, 202 SignalAnswer
+//	POST /v1/reset                    202 App
+//	POST /v1/logs/reopen              202 ReopenAnswer
 //	GET  /v1/operations/{id}?wait=30s Operation, as soon as it has ended or the wait has
 //
 // Secrets are masked in every answer but that of /v1/logs, by the rule of package secret; ?with=secrets shows them.

@@ -42,6 +42,7 @@ const (
 	EventRunSkipped   EventKind = "run-skipped"   // there is none: another one was under way, or it was too late
 	EventCompleted    EventKind = "completed"     // the only run of a job has ended; the last event
 	EventScaled       EventKind = "scaled"        // another number of slots is wanted
+	EventReset        EventKind = "reset"         // the counters start at zero
 	EventMaster       EventKind = "master"        // of the daemon: the state of an app's master is another one, told by Why
 )
 

@@ -14,6 +14,9 @@ const (
 	PathStop      = "/v1/stop"
 	PathUpgrade   = "/v1/upgrade"
 	PathKeep      = "/v1/keep"
+	PathSignal    = "/v1/signal"
+	PathReset     = "/v1/reset"
+	PathReopen    = "/v1/logs/reopen"
 	PathOperation = "/v1/operations/{id}"
 )
 
@@ -26,6 +29,7 @@ const (
 	PathEntryStart = "/v1/apps/{name}/start"
 	PathEntryStop  = "/v1/apps/{name}/stop"
 	PathRestart    = "/v1/apps/{name}/restart"
+	PathEntryReset = "/v1/apps/{name}/reset"
 	PathSave       = "/v1/save"
 	PathResurrect  = "/v1/resurrect"
 )
@@ -55,6 +59,23 @@ const (
 type ScaleRequest struct {
 	// Workers is the number of slots: "4", "max", "50%" of the CPUs, or relative to what there is: "+1", "-1".
 	Workers string `json:"workers"`
+}
+
+// SignalRequest is the body of PathSignal.
+type SignalRequest struct {
+	Signal string `json:"signal"`         // "HUP", "SIGHUP" or "1"
+	Slot   *int   `json:"slot,omitempty"` // of the worker; nil: all workers
+}
+
+// SignalAnswer tells whom a signal was sent to.
+type SignalAnswer struct {
+	Signal  string   `json:"signal"`  // as SIGHUP
+	Workers []uint64 `json:"workers"` // their IDs
+}
+
+// ReopenAnswer tells which log files a master opens again.
+type ReopenAnswer struct {
+	Files []string `json:"files"` // none: lines go to the standard streams
 }
 
 // StopRequest is the body of PathStop; it may be absent.

@@ -91,6 +91,21 @@ func (c *Client) Upgrade(ctx context.Context) (api.Operation, error) {
 	return call[api.Operation](ctx, c, http.MethodPost, api.PathUpgrade, nil)
 }
 
+// Signal sends a signal to the process of each worker, or of the one in a slot.
+func (c *Client) Signal(ctx context.Context, r api.SignalRequest) (api.SignalAnswer, error) {
+	return call[api.SignalAnswer](ctx, c, http.MethodPost, api.PathSignal, r)
+}
+
+// Reset makes the counters of respawns and rescues start at zero. It returns the app as it is then.
+func (c *Client) Reset(ctx context.Context) (api.App, error) {
+	return call[api.App](ctx, c, http.MethodPost, api.PathReset, nil)
+}
+
+// Reopen lets the master open its log files again, for whoever has moved them away.
+func (c *Client) Reopen(ctx context.Context) (api.ReopenAnswer, error) {
+	return call[api.ReopenAnswer](ctx, c, http.MethodPost, api.PathReopen, nil)
+}
+
 // Keep lets the master give its descriptors to another store: see api.KeepRequest.
 func (c *Client) Keep(ctx context.Context, socket string) error {
 	_, err := call[struct{}](ctx, c, http.MethodPost, api.PathKeep, api.KeepRequest{Socket: socket})

@@ -72,6 +72,16 @@ func (c *Client) Restart(ctx context.Context, name string, r api.RestartRequest)
 	return call[api.StartAnswer](ctx, c, http.MethodPost, entryPath(api.PathRestart, name), r)
 }
 
+// ResetEntry makes the daemon's own counter of an app, of lost masters, start at zero.
+func (c *Client) ResetEntry(ctx context.Context, name string) (api.Entry, error) {
+	return call[api.Entry](ctx, c, http.MethodPost, entryPath(api.PathEntryReset, name), nil)
+}
+
+// ClearSaved forgets what was saved, and returns what that was.
+func (c *Client) ClearSaved(ctx context.Context) (api.SaveAnswer, error) {
+	return call[api.SaveAnswer](ctx, c, http.MethodDelete, api.PathSave, nil)
+}
+
 // Delete forgets an app that does not run, or is being stopped.
 func (c *Client) Delete(ctx context.Context, name string) (api.Entry, error) {
 	return call[api.Entry](ctx, c, http.MethodDelete, entryPath(api.PathEntry, name), nil)

@@ -20,17 +20,7 @@ func newChanger(stdout, stderr *os.File) *changer {
 	return &changer{follower: follower{stdout: stdout, stderr: stderr}}
 }
 
-// change finds the app and follows the operation that it is asked for.
-func (c *changer) change(ctx context.Context, args []string, ask func(context.Context, *client.Client) (api.Operation, error)) error {
-	t, err := oneApp(ctx, args)
-	if err != nil {
-		return err
-	}
-	defer t.client.Close()
-	return c.run(ctx, t, func(ctx context.Context) (api.Operation, error) { return ask(ctx, t.client) })
-}
-
-// changeAll does the same for every app that the arguments name, a few at a time.
+// changeAll follows the operation that every app is asked for which the arguments name, a few at a time.
 func (c *changer) changeAll(ctx context.Context, args []string, ask func(context.Context, *client.Client) (api.Operation, error)) error {
 	chosen, daemon, err := choose(ctx, args)
 	if err != nil {
@@ -68,8 +58,9 @@ func closeAll(subjects []subject, daemon *client.Client) {
 func newReload(stdout, stderr *os.File) *cobra.Command {
 	c := newChanger(stdout, stderr)
 	cmd := &cobra.Command{
-		Use:   "reload [NAME...|all]",
-		Short: "Replace the workers by new ones, without downtime",
+		Use:     "reload [NAME...|all]",
+		Aliases: []string{"gracefulReload", "softReload"},
+		Short:   "Replace the workers by new ones, without downtime",
 		Long: `Replace the workers by new ones, without downtime.
 
 The command, the environment files and the program are read again. One new worker has to serve, and to go on serving for
@@ -86,13 +77,12 @@ stay, and the command says why, with the worker's last lines, and exits with 1.`
 func newRollback(stdout, stderr *os.File) *cobra.Command {
 	c := newChanger(stdout, stderr)
 	cmd := &cobra.Command{
-		Use:   "rollback [NAME]",
+		Use:   "rollback [NAME...|all]",
 		Short: "Bring back what the last reload has replaced",
 		Long: `Bring back what the last reload has replaced: the command and the environment as they were, in a new generation and without
 downtime. While a reload is under way, it is ended and undone. Files of the program itself are as they now are.`,
-		Args: nameArgument,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return c.change(cmd.Context(), args, func(ctx context.Context, a *client.Client) (api.Operation, error) { return a.Rollback(ctx) })
+			return c.changeAll(cmd.Context(), args, func(ctx context.Context, a *client.Client) (api.Operation, error) { return a.Rollback(ctx) })
 		},
 	}
 	c.flags(cmd.Flags())

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/musterd/muster/api"
@@ -48,12 +49,11 @@ type envCommand struct {
 func newEnv(stdout *os.File) *cobra.Command {
 	e := &envCommand{stdout: stdout}
 	cmd := &cobra.Command{
-		Use:   "env [NAME]",
+		Use:   "env [NAME...|all]",
 		Short: "Show the environment that a worker of an app has",
 		Long: `Show the environment that a worker of an app was started with, a variable a line: of the worker in the first slot, or in --slot.
 
 Secrets are masked: what is called password, secret, token, key, credential or the like, and passwords in URLs.`,
-		Args: nameArgument,
 		RunE: func(cmd *cobra.Command, args []string) error { return e.run(cmd.Context(), args) },
 	}
 	cmd.Flags().IntVar(&e.slot, "slot", 0, "of the worker in slot `N`")
@@ -63,29 +63,39 @@ Secrets are masked: what is called password, secret, token, key, credential or t
 }
 
 func (e *envCommand) run(ctx context.Context, args []string) error {
-	t, err := oneApp(ctx, args)
+	chosen, daemon, err := choose(ctx, args)
 	if err != nil {
 		return err
 	}
-	defer t.client.Close()
-	all, err := e.of(t.client).Env(ctx)
-	if err != nil {
-		return err
-	}
+	defer closeAll(chosen, daemon)
 	if e.json {
-		return printJSON(e.stdout, all)
+		return printEach(ctx, e.stdout, chosen, e.environments)
 	}
-	var found *api.WorkerEnv
-	for i := range all { // the newest of two in a slot
-		if all[i].Slot == e.slot {
-			found = &all[i]
+	return separated(e.stdout, chosen, false, func(s subject) error {
+		if len(chosen) > 1 {
+			fmt.Fprintln(e.stdout, s.name)
+		}
+		return e.print(ctx, s)
+	})
+}
+
+func (e *envCommand) environments(ctx context.Context, s subject) ([]api.WorkerEnv, error) {
+	if !s.running() {
+		return nil, s.notRunning()
+	}
+	return e.of(s.client).Env(ctx)
+}
+
+func (e *envCommand) print(ctx context.Context, s subject) error {
+	all, err := e.environments(ctx, s)
+	if err != nil {
+		return err
+	}
+	for _, w := range slices.Backward(all) { // the newest of two in a slot
+		if w.Slot == e.slot {
+			_, err = io.WriteString(e.stdout, strings.Join(append(w.Env, ""), "\n"))
+			return err
 		}
 	}
-	if found == nil {
-		return &failure{
-			message: fmt.Sprintf("%s has no worker in slot %d", t.app.Name, e.slot), hint: "see muster show " + t.app.Name, code: exitNotFound,
-		}
-	}
-	_, err = io.WriteString(e.stdout, strings.Join(append(found.Env, ""), "\n"))
-	return err
+	return &failure{message: fmt.Sprintf("%s has no worker in slot %d", s.name, e.slot), hint: "see muster show " + s.name, code: exitNotFound}
 }

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"errors"
 	"os"
 	"slices"
@@ -120,23 +121,16 @@ func invalidValue(cmd *cobra.Command, e *pflag.InvalidValueError) error {
 	return &wrong
 }
 
-// elsewhere are flags of other process managers, and what to use here.
-var elsewhere = map[string]string{
-	"instances": "--workers", "port": "--listen", "bind": "--listen", "wait-ready": "--ready message", "kill-timeout": "--stop-timeout",
-	"listen-timeout": "--start-timeout", "kill-signal": "--stop-signal", "shutdown-with-message": "--stop-message shutdown",
-	"interpreter": "-- INTERPRETER FILE", "node-args": "-- node ARGUMENTS FILE", "user": "the user that starts muster",
-}
-
 func unknownFlag(cmd *cobra.Command, e *pflag.NotExistError) error {
 	name := e.GetSpecifiedName()
 	if e.GetSpecifiedShortnames() != "" {
-		return &usageError{"unknown flag -" + name, seeHelp(cmd)}
+		return &usageError{"unknown flag -" + name, cmp.Or(pm2Shorthands[name], seeHelp(cmd))}
 	}
 	hint := seeHelp(cmd)
-	if near, ok := app.Nearest(name, flagsOf(cmd)); ok {
+	if use, ok := pm2Hints[name]; ok && canStart(cmd) {
+		hint = use
+	} else if near, ok := app.Nearest(name, flagsOf(cmd)); ok {
 		hint = "did you mean --" + near + "?"
-	} else if use, ok := elsewhere[name]; ok {
-		hint = "use " + use
 	}
 	return &usageError{"unknown flag --" + name, hint}
 }

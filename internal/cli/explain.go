@@ -18,9 +18,8 @@ import (
 func newExplain(stdout *os.File) *cobra.Command {
 	var reveal revealFlag
 	cmd := &cobra.Command{
-		Use:   "explain [NAME]",
+		Use:   "explain [NAME...|all]",
 		Short: "Say in words what each slot of an app does, and why",
-		Args:  nameArgument,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return explainApp(cmd.Context(), stdout, reveal, args)
 		},
@@ -29,12 +28,16 @@ func newExplain(stdout *os.File) *cobra.Command {
 	return cmd
 }
 
-func explainApp(ctx context.Context, stdout io.Writer, reveal revealFlag, args []string) error {
-	s, err := oneSubject(ctx, args)
+func explainApp(ctx context.Context, stdout *os.File, reveal revealFlag, args []string) error {
+	chosen, daemon, err := choose(ctx, args)
 	if err != nil {
 		return err
 	}
-	defer s.close()
+	defer closeAll(chosen, daemon)
+	return separated(stdout, chosen, false, func(s subject) error { return explainOne(ctx, stdout, reveal, s) })
+}
+
+func explainOne(ctx context.Context, stdout io.Writer, reveal revealFlag, s subject) error {
 	if s.entry != nil && s.entry.State == api.EntryHeld {
 		return explainHeld(stdout, *s.entry)
 	}

@@ -12,7 +12,7 @@ import (
 
 // specFlags makes the fields of a spec flags: the struct is flag set, config entry and API request in one.
 func specFlags(f *pflag.FlagSet, s *app.Spec) {
-	f.StringVar(&s.Name, "name", "", "`NAME` of the app (default: that of the file or package)")
+	f.StringVarP(&s.Name, "name", "n", "", "`NAME` of the app (default: that of the file or package)")
 	f.StringVarP(&s.Workers, "workers", "i", "", "how many: `N`, max (one per CPU), 50% of the CPUs, or -1 (all but one) (default max, or 1 for a program that gets no sockets)")
 	listenFlag(f, s)
 	word(f, &s.Handoff, "handoff", app.HandoffAuto, "how workers get their sockets: auto, inherit, node, message or none")

@@ -29,6 +29,7 @@ type follower struct {
 	hook       api.Hook                    // that was told to run
 	terse      bool                        // no progress: several apps are followed
 	booted     func()                      // unless nil, is told that no worker boots any more, although there is still something to wait for
+	again      string                      // what a start does to an app that runs as it should: againReload, againRestart, or nothing
 	settled    func(context.Context) error // unless nil, waits until the daemon knows of a stop, too
 }
 

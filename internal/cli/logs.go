@@ -45,8 +45,9 @@ type logsCommand struct {
 func newLogs(stdout *os.File) *cobra.Command {
 	l := &logsCommand{stdout: stdout}
 	cmd := &cobra.Command{
-		Use:   "logs [NAME...]",
-		Short: "Show what apps have written",
+		Use:     "logs [NAME...]",
+		Aliases: []string{"log"},
+		Short:   "Show what apps have written",
 		Long: `Show what apps have written, of all apps if none is named, in the order of time. Apps that do not run any more have logs, too.
 
 What was put aside and compressed is read as far as need be.`,

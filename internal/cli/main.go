@@ -63,10 +63,13 @@ muster opens the listening sockets of an app, starts workers for it, hands the s
 	root.SetVersionTemplate("{{.Version}}\n")
 	root.AddCommand(newDemoWorker(), newVersion(), newMaster(stdout, stderr))
 	addGroup(root, "Run an app:", newStart(stdout, stderr), newRun(stdout, stderr), newCheck(stdout, stderr), newDemo(stdout, stderr))
-	addGroup(root, "See what runs:", newList(stdout, stderr), newShow(stdout), newExplain(stdout), newEnv(stdout), newEvents(stdout), newLogs(stdout))
+	addGroup(root, "See what runs:", newList(stdout, stderr), newShow(stdout), newExplain(stdout), newEnv(stdout), newEvents(stdout), newLogs(stdout),
+		newPID(stdout, stderr), newID(stdout, stderr))
 	addGroup(root, "Change what runs:", newReload(stdout, stderr), newRollback(stdout, stderr), newScale(stdout, stderr), newRestart(stdout, stderr),
-		newStop(stdout, stderr), newDelete(stdout, stderr), newUpgrade(stdout, stderr), newWait(stdout, stderr), newFlush(stdout))
+		newStop(stdout, stderr), newDelete(stdout, stderr), newUpgrade(stdout, stderr), newWait(stdout, stderr),
+		newSignal(stdout, stderr), newReset(stdout, stderr), newFlush(stdout), newReopenLogs(stdout, stderr))
 	addGroup(root, "Keep it:", newSave(stdout), newResurrect(stdout, stderr), newStartup(stdout, stderr), newUnstartup(stdout), newDaemon(stdout, stderr))
+	addPM2Words(root, stdout, stderr)
 	return root
 }
 

@@ -49,6 +49,7 @@ one by one, without downtime. TTIN and TTOU make one worker more or less.`,
 	specFlags(cmd.Flags(), &r.spec)
 	r.appFile.flags(cmd.Flags())
 	r.output.flags(cmd.Flags())
+	pm2Flags(cmd.Flags(), &r.spec)
 	cmd.Flags().SetInterspersed(false)
 	return cmd
 }
@@ -68,6 +69,9 @@ func (r *runCommand) run(cmd *cobra.Command, args []string) error {
 		return &usageError{"--depends-on " + on[0] + " is for muster start: muster run runs one app, and knows of no other", "drop it, or use muster start"}
 	}
 	r.spec.Command = args
+	if isFileForm {
+		noteFlagsBehind(r.stderr, args)
+	}
 	return r.foreground(r.spec, "", isFileForm)
 }
 

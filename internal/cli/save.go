@@ -12,12 +12,16 @@ import (
 )
 
 func newSave(stdout *os.File) *cobra.Command {
-	asJSON := false
+	asJSON, clear := false, false
 	cmd := &cobra.Command{
-		Use:   "save",
-		Short: "Write down which apps run, for resurrect",
-		Args:  noArguments,
+		Use:     "save",
+		Aliases: []string{"dump"},
+		Short:   "Write down which apps run, for resurrect",
+		Args:    noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if clear {
+				return clearSaved(cmd.Context(), stdout, asJSON)
+			}
 			return withDaemon(cmd.Context(), func(ctx context.Context, daemon *client.Client) error {
 				answer, err := daemon.Save(ctx)
 				switch {
@@ -32,7 +36,22 @@ func newSave(stdout *os.File) *cobra.Command {
 		},
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print what was saved, as JSON")
+	cmd.Flags().BoolVar(&clear, "clear", false, "forget what was saved; what runs goes on")
 	return cmd
+}
+
+func clearSaved(ctx context.Context, stdout *os.File, asJSON bool) error {
+	return withDaemon(ctx, func(ctx context.Context, daemon *client.Client) error {
+		answer, err := daemon.ClearSaved(ctx)
+		switch {
+		case err != nil:
+			return err
+		case asJSON:
+			return printJSON(stdout, answer)
+		}
+		_, err = fmt.Fprintf(stdout, "forgot %s that had been saved in %s%s\n", count(len(answer.Names), "app"), answer.File, named(": ", answer.Names))
+		return err
+	})
 }
 
 func newResurrect(stdout, stderr *os.File) *cobra.Command {

@@ -12,7 +12,7 @@ import (
 func newScale(stdout, stderr *os.File) *cobra.Command {
 	c := newChanger(stdout, stderr)
 	cmd := &cobra.Command{
-		Use:   "scale [NAME] N | +N | -N | max | 50%",
+		Use:   "scale [NAME...|all] N | +N | -N | max | 50%",
 		Short: "Change the number of workers",
 		Long: `Change the number of workers: to N, by +N or -N, to one per CPU (max), or to a share of that (50%).
 
@@ -25,7 +25,7 @@ it is tried on.`,
 		DisableFlagsInUseLine: true,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			names, workers := args[:len(args)-1], args[len(args)-1]
-			return c.change(cmd.Context(), names, func(ctx context.Context, a *client.Client) (api.Operation, error) { return a.Scale(ctx, workers) })
+			return c.changeAll(cmd.Context(), names, func(ctx context.Context, a *client.Client) (api.Operation, error) { return a.Scale(ctx, workers) })
 		},
 	}
 	c.flags(cmd.Flags())
@@ -33,8 +33,8 @@ it is tried on.`,
 }
 
 func scaleArguments(cmd *cobra.Command, args []string) error {
-	if len(args) < 1 || len(args) > 2 {
-		return &usageError{cmd.CommandPath() + " takes the name of an app and a number of workers", "as in muster scale api 4, or muster scale api +1"}
+	if len(args) == 0 {
+		return &usageError{cmd.CommandPath() + " takes the names of apps and a number of workers", "as in muster scale api 4, or muster scale api +1"}
 	}
 	return nil
 }

@@ -22,10 +22,9 @@ type showCommand struct {
 func newShow(stdout *os.File) *cobra.Command {
 	s := &showCommand{stdout: stdout}
 	cmd := &cobra.Command{
-		Use:     "show [NAME]",
-		Aliases: []string{"describe", "info"},
+		Use:     "show [NAME...|all]",
+		Aliases: []string{"describe", "desc", "info"},
 		Short:   "Show an app and its workers",
-		Args:    nameArgument,
 		RunE:    func(cmd *cobra.Command, args []string) error { return s.run(cmd.Context(), args) },
 	}
 	cmd.Flags().BoolVar(&s.json, "json", false, "print everything that there is to know, as JSON")
@@ -35,28 +34,81 @@ func newShow(stdout *os.File) *cobra.Command {
 }
 
 func (s *showCommand) run(ctx context.Context, args []string) error {
-	t, err := oneSubject(ctx, args)
+	chosen, daemon, err := choose(ctx, args)
 	if err != nil {
 		return err
 	}
-	defer t.close()
+	defer closeAll(chosen, daemon)
+	if s.json {
+		return printEach(ctx, s.stdout, chosen, s.everything)
+	}
+	return separated(s.stdout, chosen, s.quiet, func(t subject) error { return s.show(ctx, t) })
+}
+
+// printEach prints what there is of one app as it is, and of several as a list.
+func printEach[T any](ctx context.Context, stdout *os.File, chosen []subject, of func(context.Context, subject) (T, error)) error {
+	all := make([]T, len(chosen))
+	for i, t := range chosen {
+		var err error
+		if all[i], err = of(ctx, t); err != nil {
+			return err
+		}
+	}
+	if len(all) == 1 {
+		return printJSON(stdout, all[0])
+	}
+	return printJSON(stdout, all)
+}
+
+// separated prints something of each app, with an empty line between, unless it is terse.
+func separated(stdout *os.File, chosen []subject, terse bool, show func(subject) error) error {
+	for i, t := range chosen {
+		if i > 0 && !terse {
+			if _, err := fmt.Fprintln(stdout); err != nil {
+				return err
+			}
+		}
+		if err := show(t); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// everything is what show --json prints: an api.App, or, of an app that does not run, an api.Entry.
+func (s *showCommand) everything(ctx context.Context, t subject) (any, error) {
+	switch {
+	case t.running():
+		return s.app(ctx, t.target)
+	case t.entry == nil:
+		return nil, t.err
+	}
+	return s.entryOf(ctx, t)
+}
+
+func (s *showCommand) show(ctx context.Context, t subject) error {
 	if !t.running() {
 		return s.showIdle(ctx, t)
 	}
-	if t.app, err = s.app(ctx, t.target); err != nil {
-		return err
-	}
-	switch {
-	case s.json:
-		return printJSON(s.stdout, t.app)
-	case s.quiet:
+	if s.quiet {
 		return s.printPIDs(t.app)
 	}
-	s.printApp(t.app)
-	if err := s.printWorkers(t.app); err != nil {
+	a, err := s.app(ctx, t.target)
+	if err != nil {
 		return err
 	}
-	return printRuns(s.stdout, t.app)
+	s.printApp(a)
+	if err := s.printWorkers(a); err != nil {
+		return err
+	}
+	return printRuns(s.stdout, a)
+}
+
+func (s *showCommand) entryOf(ctx context.Context, t subject) (api.Entry, error) {
+	if s.reveal {
+		return revealedEntry(ctx, t.name)
+	}
+	return *t.entry, nil
 }
 
 // showIdle shows an app of the daemon that does not run.
@@ -64,19 +116,9 @@ func (s *showCommand) showIdle(ctx context.Context, t subject) error {
 	if t.entry == nil {
 		return t.err
 	}
-	e := t.entry
-	if s.reveal {
-		revealed, err := revealedEntry(ctx, t.name)
-		if err != nil {
-			return err
-		}
-		e = &revealed
-	}
-	switch {
-	case s.json:
-		return printJSON(s.stdout, e)
-	case s.quiet:
-		return nil
+	e, err := s.entryOf(ctx, t)
+	if err != nil || s.quiet {
+		return err
 	}
 	s.line("name", e.Name)
 	s.line("state", string(e.State)+" for "+ago(e.Since))
@@ -90,10 +132,7 @@ func (s *showCommand) showIdle(ctx context.Context, t subject) error {
 		s.line("command", strings.Join(e.Launch.Spec.Command, " "))
 		s.line("directory", e.Launch.Base)
 	}
-	if t.err != nil {
-		return t.err
-	}
-	return nil
+	return t.err
 }
 
 func (s *showCommand) line(key, value string) { fmt.Fprintf(s.stdout, "%-11s %s\n", key, value) }

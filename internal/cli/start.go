@@ -54,8 +54,11 @@ A FILE is run by its interpreter, as by muster run. muster list shows what there
 	cmd.Flags().BoolVar(&s.updateEnv, "update-env", false, "reload the app also if nothing but this shell's environment is different")
 	cmd.Flags().StringVarP(&s.environment, "environment", "e", "", "of an app file: the one of its apps' `ENVIRONMENT`s that counts")
 	cmd.Flags().StringSliceVar(&s.only, "only", nil, "of an app file: `NAMES` of the apps that are wanted (default: all)")
+	cmd.Flags().Var(&againValue{&s.again}, "again", "what to do with an app that runs as it says: reload or restart (default: nothing)")
 	cmd.Flags().BoolVar(&s.noWait, "no-wait", false, "leave when the sockets are open, without waiting for the workers")
 	s.waitFlags(cmd.Flags())
+	pm2Flags(cmd.Flags(), &s.spec)
+	cmd.Flags().Lookup("env").Value = &envOrEnvironment{envValue{&s.spec.Env}, &s.environment}
 	cmd.Flags().SetInterspersed(false)
 	return cmd
 }
@@ -64,6 +67,9 @@ func (s *startCommand) run(cmd *cobra.Command, args []string) error {
 	isFileForm := cmd.ArgsLenAtDash() != 0
 	if isFileForm && (len(args) == 0 || config.IsAppFile(args[0])) {
 		return s.startFile(cmd, args)
+	}
+	if s.environment != "" || len(s.only) > 0 {
+		return &usageError{"--environment and --only are for app files, and there is none", "name one, as muster.yaml; a variable is written --env NAME=value"}
 	}
 	if isFileForm && !s.isSpec(cmd.Flags()) {
 		started, err := s.startNamed(cmd, args)
@@ -130,9 +136,12 @@ func (f *follower) limited(ctx context.Context) (context.Context, context.Cancel
 
 // isSpec tells whether a flag says something of an app: then the arguments are a command.
 func (s *startCommand) isSpec(flags *pflag.FlagSet) bool {
-	own := []string{"no-wait", "timeout", "json", "quiet", "update-env", "environment", "only"}
+	own := []string{"no-wait", "timeout", "json", "quiet", "update-env", "environment", "only", "again"}
 	is := false
-	flags.Visit(func(f *pflag.Flag) { is = is || !slices.Contains(own, f.Name) })
+	flags.Visit(func(f *pflag.Flag) {
+		names := f.Name == "env" && len(s.spec.Env) == 0 // an environment of an app file, as PM2 writes it
+		is = is || !names && !slices.Contains(own, f.Name)
+	})
 	return is
 }
 
@@ -182,6 +191,9 @@ func (s *startCommand) launchOf(args []string, isFileForm bool) (api.Launch, err
 		return api.Launch{}, fmt.Errorf("find the working directory: %w", err)
 	}
 	s.spec.Command = args
+	if isFileForm {
+		noteFlagsBehind(s.stderr, args)
+	}
 	l := api.Launch{Spec: s.spec, Base: dir, FileForm: isFileForm, Env: os.Environ()}
 	return s.resolved(l)
 }
@@ -242,6 +254,10 @@ func (f *follower) started(ctx context.Context, daemon *client.Client, answer ap
 		}
 		return f.run(ctx, t, func(context.Context) (api.Operation, error) { return *answer.Operation, nil })
 	}
+	if again := f.again; again != "" && answer.Outcome == api.StartedUnchanged {
+		f.again = ""
+		return f.onceMore(ctx, daemon, t, again)
+	}
 	if f.noWait {
 		return f.tellStarted(name, answer, nil)
 	}
@@ -254,6 +270,18 @@ func (f *follower) started(ctx context.Context, daemon *client.Client, answer ap
 		return f.timedOut(name, f.whyNot(ctx, daemon, name, err))
 	}
 	return f.tellStarted(name, answer, &a)
+}
+
+// onceMore reloads or restarts what runs as it should: its program may be another one than it was.
+func (f *follower) onceMore(ctx context.Context, daemon *client.Client, t target, again string) error {
+	if again == againReload {
+		return f.run(ctx, t, t.client.Reload)
+	}
+	answer, err := daemon.Restart(ctx, t.app.Name, api.RestartRequest{})
+	if err != nil {
+		return f.timedOut(t.app.Name, err)
+	}
+	return f.started(ctx, daemon, answer)
 }
 
 // tellStarted tells that the app runs; a is nil where that was not waited for.

@@ -71,6 +71,8 @@ func eventWords(e api.Event) string {
 		return "ended the reload: " + e.Why
 	case api.EventRunBegan, api.EventRunEnded, api.EventRunSkipped:
 		return runText(e)
+	case api.EventReset:
+		return "the counters were reset"
 	case api.EventCompleted:
 		return "the only run has ended"
 	case api.EventOperation:

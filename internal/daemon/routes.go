@@ -28,6 +28,8 @@ var routes = []apiserver.Route[*Daemon]{
 	apiserver.On(http.MethodPost, api.PathEntryStart, apiserver.Owner, (*Daemon).postStart),
 	apiserver.On(http.MethodPost, api.PathEntryStop, apiserver.Owner, (*Daemon).postStop),
 	apiserver.On(http.MethodPost, api.PathRestart, apiserver.Owner, (*Daemon).postRestart),
+	apiserver.On(http.MethodPost, api.PathEntryReset, apiserver.Owner, (*Daemon).postReset),
+	apiserver.On(http.MethodDelete, api.PathSave, apiserver.Owner, (*Daemon).deleteSave),
 	apiserver.On(http.MethodPost, api.PathSave, apiserver.Owner, (*Daemon).postSave),
 	apiserver.On(http.MethodPost, api.PathResurrect, apiserver.Owner, (*Daemon).postResurrect),
 }
@@ -255,6 +257,19 @@ func (d *Daemon) postRestart(_ http.ResponseWriter, r *http.Request) (any, error
 			launch.Env = body.Env
 		}
 		k.restart(body.Now, &launch, a, f)
+	}))
+}
+
+// postReset makes the counter of lost masters start at zero.
+func (d *Daemon) postReset(_ http.ResponseWriter, r *http.Request) (any, error) {
+	k, err := d.keeper(r.PathValue("name"))
+	if err != nil {
+		return nil, err
+	}
+	return answered(ask(r.Context(), k, func() (api.Entry, error) {
+		k.record.Masters = 0
+		k.save()
+		return shown(k.entryNow(), false, false), nil
 	}))
 }
 

@@ -36,6 +36,22 @@ func (d *Daemon) postSave(_ http.ResponseWriter, r *http.Request) (any, error) {
 	return answer, nil
 }
 
+// deleteSave forgets what was saved. A file that cannot be read is forgotten, too.
+func (d *Daemon) deleteSave(http.ResponseWriter, *http.Request) (any, error) {
+	answer := api.SaveAnswer{File: d.dumpPath(), Names: []string{}}
+	var saved dump
+	if err := readFile(d.dumpPath(), &saved, func() int { return saved.Version }); errors.Is(err, os.ErrNotExist) {
+		return answer, nil
+	}
+	for _, rec := range saved.Apps {
+		answer.Names = append(answer.Names, rec.Launch.Spec.Name)
+	}
+	if err := os.Remove(d.dumpPath()); err != nil {
+		return nil, &api.Error{Kind: api.KindInternal, Message: "forget what was saved: " + err.Error()}
+	}
+	return answer, nil
+}
+
 func (d *Daemon) postResurrect(_ http.ResponseWriter, r *http.Request) (any, error) {
 	return answered(d.resurrect(r.Context()))
 }

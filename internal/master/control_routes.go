@@ -21,6 +21,9 @@ var routes = []apiserver.Route[*Master]{
 	apiserver.On(http.MethodPost, api.PathScale, apiserver.Owner, (*Master).postScale),
 	apiserver.On(http.MethodPost, api.PathStop, apiserver.Owner, (*Master).postStop),
 	apiserver.On(http.MethodPost, api.PathUpgrade, apiserver.Owner, (*Master).postUpgrade),
+	apiserver.On(http.MethodPost, api.PathSignal, apiserver.Owner, (*Master).postSignal),
+	apiserver.On(http.MethodPost, api.PathReset, apiserver.Owner, (*Master).postReset),
+	apiserver.On(http.MethodPost, api.PathReopen, apiserver.Owner, (*Master).postReopen),
 	apiserver.On(http.MethodPost, api.PathKeep, apiserver.Owner, (*Master).postKeep),
 }
 
