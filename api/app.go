@@ -39,10 +39,21 @@ type App struct {
 	SpareExits []Exit      `json:"spare_exits,omitempty"`
 	Operations []Operation `json:"operations"` // the last ones, oldest first
 	Logs       Logs        `json:"logs"`
+	Limits     []Limit     `json:"limits,omitempty"`  // that workers are to have
+	Refused    []string    `json:"refused,omitempty"` // what the machine did not grant of these, and of niceness and the like
 
 	Schedule *Schedule `json:"schedule,omitempty"`  // of a job
 	Runs     []Run     `json:"runs,omitempty"`      // of a job: the last ones, oldest first
 	ReloadAt *Schedule `json:"reload_at,omitempty"` // when the app is reloaded
+}
+
+// Limit is a limit of what workers use.
+type Limit struct {
+	Of      string `json:"of"`                // each process, each worker, all workers together
+	Name    string `json:"name"`              // memory, cpu, tasks; of a process those of setrlimit
+	Value   string `json:"value"`             // as it was written
+	Group   int    `json:"group,omitempty"`   // the version of control groups by which it is kept; zero: it is not one of a group, or not in force
+	Refused string `json:"refused,omitempty"` // why it is not in force
 }
 
 // Logs tells where the lines of an app are.

@@ -108,9 +108,14 @@ type Spec struct {
 	CPUAffinity Affinity          `json:"cpu_affinity,omitempty"`  // all, or spread: each slot has one of them; default all
 	OOMScoreAdj *int              `json:"oom_score_adj,omitempty"` // -1000 to 1000
 	NoNewPrivs  bool              `json:"no_new_privs,omitempty"`  // no program that a worker starts gets more privileges
-	ListenMode  string            `json:"listen_mode,omitempty"`   // of unix sockets, octal; default: what the umask of the master leaves
-	ListenOwner string            `json:"listen_owner,omitempty"`  // of unix sockets; default: the user of the master
-	ListenGroup string            `json:"listen_group,omitempty"`  // of unix sockets
+
+	WorkerLimits   map[string]string `json:"worker_limits,omitempty"`   // memory, cpu and tasks of a worker with all that it starts
+	AppLimits      map[string]string `json:"app_limits,omitempty"`      // the same of all workers together
+	LimitsRequired bool              `json:"limits_required,omitempty"` // what the machine refuses of the limits is an error; default: a warning
+
+	ListenMode  string `json:"listen_mode,omitempty"`  // of unix sockets, octal; default: what the umask of the master leaves
+	ListenOwner string `json:"listen_owner,omitempty"` // of unix sockets; default: the user of the master
+	ListenGroup string `json:"listen_group,omitempty"` // of unix sockets
 
 	Job          bool     `json:"job,omitempty"`           // it runs to its end, with no workers else; without a schedule once
 	Schedule     string   `json:"schedule,omitempty"`      // of a job: when it runs, as cron writes it
@@ -157,10 +162,12 @@ type App struct {
 	HealthBy  Health
 	Signal    string // canonical name of StopSignal, as SIGTERM
 
-	Rlimits    []Rlimit `json:",omitempty"` // Limits, by name
-	UmaskBits  *int     `json:",omitempty"`
-	CPUSet     []int    `json:",omitempty"` // CPUs, in order
-	ListenBits *int     `json:",omitempty"` // ListenMode
+	Rlimits    []Rlimit    `json:",omitempty"` // Limits, by name
+	PerWorker  GroupLimits // WorkerLimits
+	Together   GroupLimits // AppLimits
+	UmaskBits  *int        `json:",omitempty"`
+	CPUSet     []int       `json:",omitempty"` // CPUs, in order
+	ListenBits *int        `json:",omitempty"` // ListenMode
 
 	RunAt    *schedule.Schedule `json:",omitempty"` // of a job; nil: once
 	ReloadBy *schedule.Schedule `json:",omitempty"` // nil: by hand

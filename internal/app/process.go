@@ -44,6 +44,9 @@ func (a *App) parseProcess() error {
 	if a.Rlimits, err = parseRlimits(a.Limits); err != nil {
 		return err
 	}
+	if err = a.parseGroups(); err != nil {
+		return err
+	}
 	if a.UmaskBits, err = parseOctal("umask", a.Umask, umaskHint); err != nil {
 		return err
 	}
@@ -166,7 +169,7 @@ func ParseCPUs(text string) ([]int, error) {
 }
 
 func (s Spec) cloneProcess() Spec {
-	s.Limits = maps.Clone(s.Limits)
+	s.Limits, s.WorkerLimits, s.AppLimits = maps.Clone(s.Limits), maps.Clone(s.WorkerLimits), maps.Clone(s.AppLimits)
 	s.Nice, s.OOMScoreAdj = clonePointer(s.Nice), clonePointer(s.OOMScoreAdj)
 	return s
 }

@@ -31,6 +31,22 @@ func TestLimitsOfProcesses(t *testing.T) {
 	}
 }
 
+func TestLimitsOfGroups(t *testing.T) {
+	t.Parallel()
+	a, err := app.New(app.Spec{
+		Command: []string{"x"}, WorkerLimits: map[string]string{"memory": "512M", "cpu": "50%"}, AppLimits: map[string]string{"tasks": "300", "cpu": "1.5", "memory": "512M"},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := a.PerWorker, (app.GroupLimits{Memory: 512 << 20, CPU: 500}); got != want {
+		t.Errorf("of a worker %+v, want %+v", got, want)
+	}
+	if got, want := a.Together, (app.GroupLimits{Memory: 512 << 20, CPU: 1500, Tasks: 300}); got != want {
+		t.Errorf("of the app %+v, want %+v", got, want)
+	}
+}
+
 func TestLimitsThatAreRefused(t *testing.T) {
 	t.Parallel()
 	number := 20
@@ -44,6 +60,14 @@ func TestLimitsThatAreRefused(t *testing.T) {
 		{app.Spec{Limits: map[string]string{"nofile": "1K"}}, `limits.nofile "1K": is not a limit`, "SOFT:HARD"},
 		{app.Spec{Limits: map[string]string{"nofile": "-1"}}, `limits.nofile "-1": is not a limit`, "SOFT:HARD"},
 		{app.Spec{Limits: map[string]string{"core": "2:1"}}, `limits.core "2:1": the soft limit is above the hard one`, "SOFT:HARD"},
+		{app.Spec{WorkerLimits: map[string]string{"memory": "lots"}}, `worker_limits.memory "lots": is not a size`, "512M"},
+		{app.Spec{WorkerLimits: map[string]string{"cpu": "0"}}, `worker_limits.cpu "0": is less than the kernel can share out, 1% of a CPU`, "50%"},
+		{app.Spec{AppLimits: map[string]string{"tasks": "0"}}, `app_limits.tasks "0": is not a number of processes and threads`, "200"},
+		{app.Spec{AppLimits: map[string]string{"pids": "9"}}, `app_limits "pids": there is no such limit`, "did you mean tasks?"},
+		{app.Spec{AppLimits: map[string]string{"memroy": "9"}}, `app_limits "memroy": there is no such limit`, "did you mean memory?"},
+		{app.Spec{WorkerLimits: map[string]string{"nofile": "9"}}, `worker_limits "nofile": there is no such limit`, "limits.nofile"},
+		{app.Spec{WorkerLimits: map[string]string{"memory": "2G"}, AppLimits: map[string]string{"memory": "1G"}}, `worker_limits.memory "2G": is more than all workers have together`, "app_limits.memory is 1G"},
+		{app.Spec{WorkerLimits: map[string]string{"cpu": "2"}, AppLimits: map[string]string{"cpu": "50%"}}, `worker_limits.cpu "2": is more than all workers have together`, "app_limits.cpu is 0.5"},
 		{app.Spec{Umask: "8"}, `umask "8": is not a mode`, "octal"},
 		{app.Spec{Umask: "1000"}, `umask "1000": is not a mode`, "octal"},
 		{app.Spec{ListenMode: "rw"}, `listen_mode "rw": is not a mode`, "octal"},

@@ -51,6 +51,7 @@ var rules = map[string]rule{
 	"internal/account":  {own: []string{"internal/app"}, modules: []string{sys}},
 	"internal/command":  {own: []string{"internal/app"}},
 	"internal/config":   {own: []string{"internal/app", "internal/command", "internal/envfile", "internal/order"}, modules: []string{yaml}},
+	"internal/cgroup":   {modules: []string{sys}},
 	"internal/cpus":     {modules: []string{sys}},
 	"internal/envfile":  {},
 	"internal/fdpass":   {modules: []string{sys}},
@@ -59,7 +60,7 @@ var rules = map[string]rule{
 	"internal/logs":     {modules: []string{sys, term}},
 	"internal/logread":  {own: []string{"internal/logs"}, modules: []string{fsnotify}},
 	"internal/nodeipc":  {modules: []string{sys}},
-	"internal/proc":     {own: []string{"internal/fdpass", "internal/stage"}, modules: []string{sys}},
+	"internal/proc":     {own: []string{"internal/cgroup", "internal/fdpass", "internal/stage"}, modules: []string{sys}},
 	"internal/pulse":    {modules: []string{sys}},
 	"internal/rundir":   {modules: []string{sys}},
 	"internal/sock":     {own: []string{"internal/app", "internal/fdpass"}, modules: []string{sys, ebpf}},
@@ -75,7 +76,7 @@ var rules = map[string]rule{
 
 	"internal/master": {
 		own: []string{
-			"api", "internal/account", "internal/apiserver", "internal/app", "internal/command", "internal/cpus", "internal/envfile", "internal/fdpass", "internal/fdstore", "internal/lifecycle",
+			"api", "internal/account", "internal/apiserver", "internal/app", "internal/cgroup", "internal/command", "internal/cpus", "internal/envfile", "internal/fdpass", "internal/fdstore", "internal/lifecycle",
 			"internal/logs", "internal/nodeipc", "internal/notify", "internal/proc", "internal/pulse", "internal/rundir", "internal/schedule",
 			"internal/sock", "internal/stage", "internal/stats", "internal/watch",
 		},

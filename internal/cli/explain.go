@@ -92,6 +92,7 @@ func explainTo(w io.Writer, a api.App) error {
 	if a.Rescued > 0 {
 		fmt.Fprintf(&text, "%s waited for a blocked worker and were served by others.\n", count(int(a.Rescued), "connection"))
 	}
+	explainLimits(&text, a)
 	if a.ReloadAt != nil {
 		fmt.Fprintf(&text, "It is reloaded %s.\n", scheduleText(a.ReloadAt))
 	}

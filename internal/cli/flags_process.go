@@ -16,7 +16,10 @@ func processFlags(f *pflag.FlagSet, s *app.Spec) {
 	f.StringVar(&s.Group, "group", "", "`GROUP` of workers (default: those of the user)")
 	f.StringVar(&s.Umask, "umask", "", "`BITS` in octal that files of workers do not get, as 027 (default: those of muster)")
 	f.Var(&numberValue{&s.Nice}, "nice", "niceness of workers, -20 (favoured) to 19 (default: that of muster)")
-	f.Var(&limitsValue{&s.Limits}, "limits", "limit of each process, as nofile=65536, nofile=1024:65536 or core=unlimited (repeatable)")
+	f.Var(&limitsValue{&s.WorkerLimits, "worker-limits memory=512M"}, "worker-limits", "limit of a worker with all that it starts: memory=512M, cpu=1.5 or tasks=200 (repeatable)")
+	f.Var(&limitsValue{&s.AppLimits, "app-limits memory=2G"}, "app-limits", "limit of all workers together: memory=2G, cpu=4 or tasks=1000 (repeatable)")
+	f.BoolVar(&s.LimitsRequired, "limits-required", false, "do not run without a limit that the machine refuses (default: a warning)")
+	f.Var(&limitsValue{&s.Limits, "limits nofile=65536"}, "limits", "limit of each process, as nofile=65536, nofile=1024:65536 or core=unlimited (repeatable)")
 	f.StringVar(&s.CPUs, "cpus", "", "`CPUS` that workers may run on, as 0-3,6 (default: those of muster)")
 	word(f, &s.CPUAffinity, "cpu-affinity", app.AffinityAll, "which of these a worker has: all, or spread (one for each slot)")
 	f.Var(&numberValue{&s.OOMScoreAdj}, "oom-score-adj", "-1000 to 1000: the more, the sooner the kernel kills workers when memory is short (default: that of muster)")
@@ -48,7 +51,10 @@ func (v *numberValue) Set(text string) error {
 func (v *numberValue) Type() string { return "int" }
 
 // limitsValue adds LIMIT=value to a map.
-type limitsValue struct{ field *map[string]string }
+type limitsValue struct {
+	field   *map[string]string
+	example string // of the flag
+}
 
 func (v *limitsValue) String() string {
 	if v.field == nil {
@@ -60,7 +66,7 @@ func (v *limitsValue) String() string {
 func (v *limitsValue) Set(text string) error {
 	name, value, ok := strings.Cut(text, "=")
 	if !ok || name == "" || value == "" {
-		return &app.Error{Reason: "is not LIMIT=value", Hint: "write --limits nofile=65536"}
+		return &app.Error{Reason: "is not LIMIT=value", Hint: "write --" + v.example}
 	}
 	if *v.field == nil {
 		*v.field = map[string]string{}

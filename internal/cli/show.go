@@ -169,6 +169,12 @@ func (s *showCommand) printApp(a api.App) {
 	line("hand-off", a.Handoff)
 	line("balance", a.Balance+": "+a.BalanceWhy)
 	line("generation", generationText(a))
+	for _, text := range limitTexts(a.Limits) {
+		line("limits", text)
+	}
+	for _, text := range a.Refused {
+		line("refused", text)
+	}
 	printSchedules(line, a)
 	if a.Rescued > 0 {
 		line("rescued", count(int(a.Rescued), "connection"))

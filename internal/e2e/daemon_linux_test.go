@@ -37,7 +37,7 @@ func kept(t *testing.T) *site {
 }
 
 func (s *site) dumpLogs() {
-	for _, pattern := range []string{"daemon.log", "logs/*"} {
+	for _, pattern := range []string{"daemon.log", "logs/*/*"} {
 		files, _ := filepath.Glob(filepath.Join(s.home, pattern))
 		for _, file := range files {
 			text, _ := os.ReadFile(file)

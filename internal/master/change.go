@@ -65,6 +65,10 @@ func (m *Master) introduceChecked(op *api.Operation, cfg Config, unresolved erro
 	if unresolved == nil {
 		unresolved = m.changeable(cfg)
 	}
+	if unresolved == nil {
+		m.refused = nil // the new workers tell anew
+		unresolved = m.openGroups(&cfg)
+	}
 	if unresolved != nil {
 		m.refuseOperation(op, unresolved)
 		return
@@ -82,6 +86,7 @@ func (m *Master) introduce(op *api.Operation, cfg Config) {
 	old := m.configOf(m.state.Gen).Workers
 	gen := m.state.LastGen + 1
 	op.Generation, op.Total = uint64(gen), m.state.Want
+	m.limitAll(widest(m.cfg.App.Together, cfg.App.Together))
 	m.control.memory.Configs[gen] = cfg
 	if !m.state.Stopping {
 		m.state.Policy = policy(cfg).WithDefaults()
@@ -160,6 +165,7 @@ func (m *Master) reloaded(a lifecycle.Announce) {
 	}
 	c.Previous, c.Good = c.Good, m.state.Gen
 	m.cfg = *m.configOf(c.Good)
+	m.limitAll(m.cfg.App.Together)
 	m.forgetConfigs()
 	m.openWatch()
 }
@@ -188,6 +194,7 @@ func (m *Master) reloadFailed(a lifecycle.Announce) {
 	if m.state.Rollout == nil {
 		m.state.Policy = policy(*m.configOf(m.state.Gen)).WithDefaults()
 		m.beginPings()
+		m.limitAll(m.configOf(m.state.Gen).App.Together)
 	}
 	m.forgetConfigs()
 }

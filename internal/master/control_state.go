@@ -45,7 +45,7 @@ func (m *Master) describeApp() api.App {
 		Command: m.cfg.Argv, Kind: m.cfg.Kind, Handoff: string(m.cfg.Handoff), Balance: string(m.balance), BalanceWhy: m.cfg.balanceWhy(),
 		Workers: m.state.Want, Serving: m.serving(), Rescued: m.rescue.total, Rescuing: len(m.rescue.waiting), HoldUntil: future(m.state.HoldUntil),
 		Listeners: m.describeListeners(), Spares: m.describeWorkers(lifecycle.NoSlot), SpareExits: slices.Clone(c.Exits[lifecycle.NoSlot]),
-		Operations: m.describeOperations(), Logs: m.describeLogs(),
+		Operations: m.describeOperations(), Logs: m.describeLogs(), Limits: m.describeLimits(), Refused: slices.Clone(m.refused),
 	}
 	m.describeCalendar(&a)
 	if r := m.state.Rollout; r != nil {

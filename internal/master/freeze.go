@@ -50,6 +50,7 @@ func (m *Master) snapshotHead() *snapshot {
 		Version: SnapshotVersion, Config: m.cfg, State: m.state, Slots: m.slots, Asks: m.asks, Ops: m.ops, Stops: m.stops, Gives: m.gives,
 		Rescued: m.rescue.total, Upgrades: m.upgrades, LastExit: m.lastExit, Guard: proc.GuardHandle{Conn: -1, Process: proc.Handle{PIDFD: -1}},
 		Folder: m.run.Handle(), Control: m.control.socket, Memory: m.control.memory,
+		Groups: m.groups.all, Together: m.groups.set, Refused: m.refused,
 	}
 }
 
@@ -154,7 +155,7 @@ func (m *Master) save(w *worker, s *savedWorker) savedWorker {
 func (m *Master) saveCommon(w *worker, s *savedWorker) {
 	s.ID, s.Slot, s.Gen, s.Process, s.Started = w.id, w.slot, w.gen, w.handle, w.started
 	s.Asked, s.Online, s.Ready, s.Waiting, s.Unacked = w.asked, w.online, w.ready, w.waiting, w.unacked
-	s.StopSent, s.Killed, s.OOMs, s.Status = w.stopSent, w.killed, w.ooms, w.status
+	s.StopSent, s.Killed, s.Status = w.stopSent, w.killed, w.status
 	s.Phase, s.Since, s.Inspect, s.Drained = w.phase, w.since, w.inspectPort, w.drained
 	s.Keys = map[string]int{}
 	for key, l := range w.keys {

@@ -14,7 +14,7 @@ import (
 // restrict says in the document who the program in a slot is, and how much of the machine it gets.
 func (c *Config) restrict(doc *stage.Doc, slot int) error {
 	doc.Umask, doc.Nice, doc.OOMScoreAdj, doc.NoNewPrivs = c.App.UmaskBits, c.App.Nice, c.App.OOMScoreAdj, c.App.NoNewPrivs
-	doc.CPUs = c.cpusOf(slot)
+	doc.CPUs, doc.Strict = c.cpusOf(slot), c.App.LimitsRequired
 	for _, l := range c.App.Rlimits {
 		resource, err := stage.Resource(l.Name)
 		if err != nil {

@@ -6,6 +6,7 @@ const (
 	keyBytes    = "bytes"
 	keyFile     = "file"
 	keyFiles    = "files"
+	keyLimit    = "limit"
 	keyLines    = "lines"
 	keyUpgrades = "upgrades"
 	keyAfter    = "after"

@@ -125,7 +125,8 @@ func (m *Master) describe(w *worker, p *launchPlan) error {
 		doc.DeathSignal = int(unix.SIGKILL)
 	}
 	p.spec.Guard = m.guard
-	return nil
+	p.spec.Group, err = m.workerGroup(cfg, groupNameOf(w.id)) // last: it is the process's from then on
+	return err
 }
 
 // inspected gives the inspector of a Node worker the lowest port that no living worker has.

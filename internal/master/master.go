@@ -56,6 +56,7 @@ type Master struct {
 	above   upstream
 	files   files
 	hooks   hooks
+	groups  groups
 	refused []string // what the system refused to workers, as the log was told
 
 	upgrading  bool      // an upgrade is being tried
@@ -131,6 +132,7 @@ func newMaster(cfg Config) *Master {
 		control: newControl(cfg),
 	}
 	m.useLog(nil)
+	m.countKills() // from here on
 	return m
 }
 
@@ -181,7 +183,10 @@ func (m *Master) open() error {
 		return err
 	}
 	m.openStore()
-	return m.openGuard()
+	if err := m.openGuard(); err != nil {
+		return err
+	}
+	return m.limitFrom(&m.cfg)
 }
 
 // endFormer ends the workers of a master that was killed together with who kept its descriptors: they hold the app's addresses, and nobody
@@ -374,6 +379,7 @@ func (m *Master) close() {
 	m.closeWatch()
 	m.closeControl()
 	m.killRest()
+	m.closeGroups()
 	m.rescue.close()
 	m.awaitReaders()
 	for _, l := range m.listeners {

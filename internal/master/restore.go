@@ -55,6 +55,7 @@ func revive(s *snapshot, e *estate) (*Master, error) {
 	m.state, m.slots, m.asks, m.ops, m.stops, m.gives = s.State, s.Slots, s.Asks, s.Ops, s.Stops, s.Gives
 	m.upgrades, m.lastExit, m.rescue.total = s.Upgrades, s.LastExit, s.Rescued
 	m.control.memory, m.control.recent, m.control.socket = s.Memory, s.Recent, s.Control
+	m.groups.all, m.groups.set, m.refused = s.Groups, s.Together, s.Refused
 	m.revived = s
 	m.kept.number, m.kept.stale = s.Pages.Number, s.Pages.Names
 	if e != nil {
@@ -97,6 +98,7 @@ func (m *Master) adopt(s *snapshot) error {
 		if saved.Ended != nil {
 			continue
 		}
+		saved.Process.Group = m.groupOf(saved.ID)
 		p, err := proc.Adopt(saved.Process)
 		if err != nil {
 			return fmt.Errorf("adopt worker %d: %w", saved.ID, err)
@@ -125,6 +127,7 @@ func (m *Master) adoptHelpers(s *snapshot) error {
 			return fmt.Errorf("go on with the guard: %w", err)
 		}
 		m.guard = guard
+		m.guardGroups()
 	}
 	for _, w := range m.workers {
 		if w.process != nil {
@@ -165,7 +168,7 @@ func (m *Master) reviveWorker(s savedWorker) *worker {
 	w := &worker{
 		id: s.ID, slot: s.Slot, gen: s.Gen, handle: s.Process, started: s.Started, tail: logs.NewRing(tailLines, tailBytes),
 		asked: s.Asked, online: s.Online, ready: s.Ready, waiting: s.Waiting, unacked: s.Unacked, stopSent: s.StopSent, killed: s.Killed,
-		ooms: s.OOMs, status: s.Status, keys: map[string]*listener{}, asking: map[string]nodeipc.Query{}, rescued: map[int64]*rescue{}, readers: make(chan struct{}),
+		status: s.Status, keys: map[string]*listener{}, asking: map[string]nodeipc.Query{}, rescued: map[int64]*rescue{}, readers: make(chan struct{}),
 	}
 	w.phase, w.since, w.inspectPort, w.drained = s.Phase, s.Since, s.Inspect, s.Drained
 	w.begun = s.Begun

@@ -204,6 +204,7 @@ func (m *Master) reconcile(s *snapshot) {
 		m.redo(m.workers[w.ID])
 	}
 	m.redoStarts()
+	m.sweepGroups()
 	m.redoOperations()
 	if m.state.Stopping && len(m.state.Workers) == 0 {
 		m.stopped()

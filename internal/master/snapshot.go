@@ -11,6 +11,7 @@ import (
 
 	"github.com/musterd/muster/api"
 	"github.com/musterd/muster/internal/app"
+	"github.com/musterd/muster/internal/cgroup"
 	"github.com/musterd/muster/internal/fdpass"
 	"github.com/musterd/muster/internal/lifecycle"
 	"github.com/musterd/muster/internal/nodeipc"
@@ -46,6 +47,9 @@ type snapshot struct {
 	Waiting   []savedRescue    `json:"waiting,omitempty"`
 	LastExit  proc.Exit        `json:"last_exit"`
 	Pages     savedPages       `json:"pages,omitzero"`
+	Groups    *cgroup.Group    `json:"groups,omitempty"`
+	Together  app.GroupLimits  `json:"together,omitzero"` // in force for Groups
+	Refused   []string         `json:"refused,omitempty"`
 }
 
 // savedPages is what a master has told its store of the pages of its state.
@@ -97,7 +101,6 @@ type savedWorker struct {
 	StopSent  bool                  `json:"stop_sent,omitempty"`
 	Killed    bool                  `json:"killed,omitempty"`
 	Drained   bool                  `json:"drained,omitempty"`
-	OOMs      uint64                `json:"ooms,omitempty"`
 	Status    string                `json:"status,omitempty"`
 	Inspect   int                   `json:"inspect,omitempty"` // port of Node's inspector
 	Unheard   []savedEvent          `json:"unheard,omitempty"`

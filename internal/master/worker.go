@@ -5,7 +5,6 @@ import (
 	"errors"
 	"io"
 	"os"
-	"slices"
 	"sync/atomic"
 	"time"
 
@@ -60,11 +59,10 @@ type worker struct {
 	statusShown  time.Time                // when the log last said so
 	blocked      bool
 	blockedAt    time.Time
-	blockedShown bool // the log said so
-	stopSent     bool // the stop signal was sent
-	killed       bool // by the master
-	drained      bool // it was asked to finish
-	ooms         uint64
+	blockedShown bool                      // the log said so
+	stopSent     bool                      // the stop signal was sent
+	killed       bool                      // by the master
+	drained      bool                      // it was asked to finish
 	memory       memoryPace                // of the looks at what it uses
 	readers      chan struct{}             // closed when channel and pumps have been read to their end
 	phase        lifecycle.Phase           // as it was seen last
@@ -152,13 +150,7 @@ const exitNotStarted = 127
 func (m *Master) spawned(w *worker, p *proc.Process) {
 	w.process, w.started, w.handle = p, time.Now(), p.Handle()
 	w.end = watchEnd(p)
-	w.ooms, _ = proc.OOMKills()
-	for _, warning := range p.Warnings { // the same for every worker: told once
-		if text := warning.String(); !slices.Contains(m.refused, text) {
-			m.refused = append(m.refused, text)
-			m.log.Warn("workers do not get all they were to have", keyError, text)
-		}
-	}
+	m.noteRefused(p.Warnings)
 	m.log.Info("worker started", logs.KeySlot, w.slot, logs.KeyWorker, w.id, logs.KeyPID, p.PID())
 	m.publish(m.eventOf(api.EventStarted, w, ""))
 	m.noteTryBegins()
@@ -279,6 +271,9 @@ func (m *Master) exited(w *worker, exit proc.Exit) {
 	w.release()
 	delete(m.workers, w.id)
 	m.exits = append(m.exits, exitNote{worker: w.id, gen: w.gen, why: why, lived: time.Since(w.started), pid: w.handle.PID, tail: tail})
+	if m.groups.unset {
+		m.limitAll(m.groups.set)
+	}
 	m.step(lifecycle.Exited{Worker: w.id, Why: why, OK: exit.Success()})
 	m.exits = nil
 	m.lost(w)
@@ -286,11 +281,8 @@ func (m *Master) exited(w *worker, exit proc.Exit) {
 
 // exitText names the end of a process, and the kernel's reason where it can be known.
 func (m *Master) exitText(w *worker, exit proc.Exit) string {
-	if exit.Signal != unix.SIGKILL || w.killed {
-		return exit.String()
-	}
-	if ooms, known := proc.OOMKills(); known && ooms > w.ooms {
-		return exit.String() + " (out of memory)"
+	if why := m.outOfMemory(w, exit); why != "" {
+		return exit.String() + " (" + why + ")"
 	}
 	return exit.String()
 }

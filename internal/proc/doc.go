@@ -20,6 +20,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/musterd/muster/internal/cgroup"
 	"github.com/musterd/muster/internal/stage"
 )
 
@@ -45,6 +46,10 @@ type Spec struct {
 	// Guard, if not nil, is told about the process before the process knows what
 	// it is to become, and told again when it is gone.
 	Guard *Guard
+	// Group, if not nil, is a control group that the process enters and has for
+	// itself. It was opened; from Start on it belongs to the process, and is
+	// cleared at its end or when the start fails.
+	Group *cgroup.Group
 	// Leave keeps Wait from killing what is left of the process's tree: somebody
 	// else goes on with it.
 	Leave bool
@@ -82,6 +87,8 @@ type Exit struct {
 	// MaxRSS is in bytes. The kernel carries the peak over execve, so it is never
 	// below that of the exec stage.
 	MaxRSS int64
+	// Counts are those of the process's control group at its end, if it had one.
+	Counts cgroup.Counts `json:"counts,omitzero"`
 }
 
 // String is "exit status 3", "killed by SIGKILL", "killed by SIGSEGV (core
@@ -125,6 +132,7 @@ type Handle struct {
 	Token string `json:"token,omitempty"`
 	// Born names the boot and the time of the process's start.
 	Born string `json:"born,omitempty"`
-	// Leave is as in [Spec].
-	Leave bool `json:"leave,omitempty"`
+	// Leave and Group are as in [Spec].
+	Leave bool          `json:"leave,omitempty"`
+	Group *cgroup.Group `json:"group,omitempty"`
 }

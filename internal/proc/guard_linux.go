@@ -22,6 +22,7 @@ import (
 //	  ├── "+PID TOKEN", with a pidfd ─────►│ a worker is there
 //	  ├── "-PID" ─────────────────────────►│ it was reaped
 //	  ├── "~/absolute/path" ──────────────►│ to remove at the end; locked until then
+//	  ├── "=/control/group" ──────────────►│ to clear at the end
 //	  └── end of file ────────────────────►│ kill, remove, exit 0
 //
 // The pidfd travels with the message, so the guard never has to trust a number.
@@ -38,6 +39,7 @@ type Guard struct {
 	closed  bool
 	workers map[int]*Process
 	paths   []string
+	groups  []string
 }
 
 // guardArgv0 is the argv[0] under which a muster binary is the guard.
@@ -115,6 +117,19 @@ func (g *Guard) RemoveAtEnd(path string) error {
 	defer g.mu.Unlock()
 	g.paths = append(g.paths, path)
 	g.tell("~"+path, -1)
+	return nil
+}
+
+// ClearAtEnd has what is in a control group killed when the master is gone, and
+// the group removed. The path must be absolute.
+func (g *Guard) ClearAtEnd(path string) error {
+	if !filepath.IsAbs(path) {
+		return fmt.Errorf("guard %s: path is not absolute", path)
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.groups = append(g.groups, path)
+	g.tell("="+path, -1)
 	return nil
 }
 
@@ -220,6 +235,9 @@ func (g *Guard) install(p *Process, conn *os.File) {
 	}
 	for _, path := range g.paths {
 		g.tell("~"+path, -1)
+	}
+	for _, path := range g.groups {
+		g.tell("="+path, -1)
 	}
 	for _, worker := range g.workers {
 		g.tellWorker(worker)

@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/musterd/muster/internal/cgroup"
 )
 
 // guardEnv keeps the guard small: it sleeps for all of its life but the end.
@@ -42,6 +44,7 @@ type ward struct {
 type watchman struct {
 	workers map[int]ward
 	paths   []string
+	groups  []string
 }
 
 // listen returns when the master is gone.
@@ -80,6 +83,8 @@ func (w *watchman) note(text string, fd int) {
 		w.add(ward{pid: number(pid), pidfd: fd, token: token})
 	case '-':
 		w.drop(number(rest))
+	case '=':
+		w.groups = append(w.groups, rest)
 	case '~':
 		w.paths = append(w.paths, rest)
 		claim(rest)
@@ -113,7 +118,7 @@ func (w *watchman) drop(pid int) {
 	}
 }
 
-// finish kills the trees of all workers, then removes the files.
+// finish kills the trees of all workers, then removes control groups and files.
 func (w *watchman) finish() {
 	if len(w.workers) > 0 {
 		held := w.holdDescendants()
@@ -122,6 +127,9 @@ func (w *watchman) finish() {
 			_ = unix.PidfdSendSignal(pidfd, unix.SIGKILL, nil, 0)
 		}
 		w.killMarked()
+	}
+	for _, path := range w.groups {
+		_ = cgroup.ClearFolder(path)
 	}
 	for _, path := range w.paths {
 		_ = os.RemoveAll(path)

@@ -226,14 +226,14 @@ func (g *Guard) PID() int { return 0 }
 // Add does nothing.
 func (g *Guard) Add(*Process) {}
 
+// ClearAtEnd is not available on this system.
+func (g *Guard) ClearAtEnd(string) error { return errors.ErrUnsupported }
+
 // RemoveAtEnd is not available on this system.
 func (g *Guard) RemoveAtEnd(string) error { return errors.ErrUnsupported }
 
 // Close does nothing.
 func (g *Guard) Close() {}
-
-// OOMKills is unknown on this system.
-func OOMKills() (uint64, bool) { return 0, false }
 
 // SetTitle is not available on this system.
 func SetTitle(string) error { return errors.ErrUnsupported }

@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/musterd/muster/internal/cgroup"
 	"github.com/musterd/muster/internal/stage"
 )
 
@@ -23,8 +24,9 @@ type Process struct {
 	child bool // ours to reap
 	leave bool // its tree
 	guard *Guard
-	file  *os.File // the pidfd; Close closes it
-	fd    int      // its number
+	group *cgroup.Group // for itself; cleared by Wait
+	file  *os.File      // the pidfd; Close closes it
+	fd    int           // its number
 
 	mu     sync.Mutex // a group is signalled, or its leader reaped
 	reaped bool
@@ -54,7 +56,7 @@ func Adopt(h Handle) (*Process, error) {
 		}
 		return nil, fmt.Errorf("adopt process %d: %w", h.PID, err)
 	}
-	p.leave = h.Leave
+	p.leave, p.group = h.Leave, h.Group
 	if _, err := waitid(unix.P_PIDFD, pidfd, unix.WEXITED|unix.WNOHANG|unix.WNOWAIT); err == nil {
 		p.child = true
 		children.adopt(h.PID)
@@ -87,7 +89,7 @@ func (h Handle) open() (int, error) {
 func (p *Process) Handle() Handle {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	h := Handle{PID: p.pid, PIDFD: p.fd, Token: p.token, Leave: p.leave}
+	h := Handle{PID: p.pid, PIDFD: p.fd, Token: p.token, Leave: p.leave, Group: p.group}
 	if !p.reaped {
 		h.Born, _ = system.born(p.pid)
 	}
@@ -132,8 +134,8 @@ func gone(err error) error {
 }
 
 // Wait blocks, without a thread, until the process has ended. Then it kills what
-// is left of its group and of its tree, unless that is to be left alone, reaps it
-// and tells how it ended. To be called once.
+// is left of its group, of its tree and of its control group, unless that is to
+// be left alone, reaps it and tells how it ended. To be called once.
 func (p *Process) Wait() Exit {
 	if err := await(p.file, ended); err != nil {
 		return Exit{}
@@ -142,6 +144,10 @@ func (p *Process) Wait() Exit {
 		p.killRest()
 	}
 	exit := p.reap()
+	if p.group != nil && !p.leave {
+		exit.Counts, _ = p.group.Counts()
+		_ = p.group.Clear() // what resists is cleared by the next master
+	}
 	if p.guard != nil {
 		p.guard.forget(p)
 	}

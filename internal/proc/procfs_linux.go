@@ -39,6 +39,8 @@ func (fs procFS) stat(pid int) (stat, error) {
 
 // readShort reads a file that /proc gives in one piece, by a third of the system
 // calls of os.ReadFile: a scan reads one for every process there is.
+func (fs procFS) selfPath(name string) string { return filepath.Join(string(fs), "self", name) }
+
 func readShort(path string, room []byte) ([]byte, error) {
 	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	if err != nil {

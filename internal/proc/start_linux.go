@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/musterd/muster/internal/cgroup"
 	"github.com/musterd/muster/internal/stage"
 )
 
@@ -29,11 +30,13 @@ var stageEnv = []string{"GOMAXPROCS=1", "GOGC=off"}
 func (s *Spawner) Start(ctx context.Context, spec Spec) (*Process, error) {
 	l, err := newLaunch(spec)
 	if err != nil {
+		clearGroup(spec.Group)
 		return nil, &StartError{Op: "prepare", Path: program(spec.Doc), Err: err}
 	}
 	defer l.close()
 	p, err := s.fork(l.exe, []string{stage.Argv0}, stageEnv, l.files, l.token)
 	if err != nil {
+		clearGroup(spec.Group)
 		return nil, &StartError{Op: "fork", Path: l.exe, Err: err}
 	}
 	l.closeFar()
@@ -41,12 +44,19 @@ func (s *Spawner) Start(ctx context.Context, spec Spec) (*Process, error) {
 		p.guard = spec.Guard
 		spec.Guard.add(p)
 	}
-	p.leave = spec.Leave
+	p.leave, p.group = spec.Leave, spec.Group
 	p.Warnings, err = l.handshake(ctx, p)
 	if err != nil {
 		return nil, err
 	}
 	return p, nil
+}
+
+// clearGroup clears the control group of a process that there is not.
+func clearGroup(g *cgroup.Group) {
+	if g != nil {
+		_ = g.Clear()
+	}
 }
 
 func program(doc stage.Doc) string {
@@ -142,6 +152,9 @@ func (l *launch) complete(spec Spec) stage.Doc {
 	doc.Parent = os.Getpid()
 	doc.Env = append(slices.DeleteFunc(slices.Clone(doc.Env), isToken), TokenVariable+"="+l.token)
 	doc.KeepFDs = nil
+	if spec.Group != nil {
+		doc.Groups = spec.Group.Entrances()
+	}
 	for i := doc.ListenFDs; i < len(spec.Files); i++ {
 		doc.KeepFDs = append(doc.KeepFDs, stage.FirstFD+i)
 	}

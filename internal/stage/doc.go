@@ -83,6 +83,9 @@ type Doc struct {
 	User        *Credential `json:"user,omitempty"`
 	// CPUs is the set of CPUs the program may run on; empty keeps the master's.
 	CPUs []int `json:"cpus,omitempty"`
+	// Groups are files of control groups, cgroup.procs, that the process enters
+	// before it becomes another user.
+	Groups []string `json:"groups,omitempty"`
 	// Strict makes a refused rlimit, nice, OOM score or affinity fatal; otherwise
 	// it is a warning.
 	Strict bool `json:"strict,omitempty"`

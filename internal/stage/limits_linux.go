@@ -3,6 +3,7 @@ package stage
 import (
 	"fmt"
 	"os"
+	"path/filepath"
 	"strconv"
 	"unsafe"
 
@@ -60,6 +61,16 @@ func (s *stage) schedule() error {
 	if adj := s.doc.OOMScoreAdj; adj != nil {
 		err := writeExisting("/proc/self/oom_score_adj", strconv.Itoa(*adj))
 		return s.warn("set oom_score_adj", strconv.Itoa(*adj), err)
+	}
+	return nil
+}
+
+// enter moves this process into control groups.
+func (s *stage) enter() error {
+	for _, file := range s.doc.Groups {
+		if err := writeExisting(file, "0"); err != nil {
+			return fail("enter control group", filepath.Dir(file), err)
+		}
 	}
 	return nil
 }

@@ -78,6 +78,7 @@ func (s *stage) become() error {
 		s.stdin,
 		s.schedule,
 		s.raise,
+		s.enter,
 		s.user,
 		s.deathSignal,
 		s.dir,
