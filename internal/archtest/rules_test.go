@@ -100,7 +100,7 @@ var rules = map[string]rule{
 		modules: []string{cobra, pflag, sys, term},
 	},
 
-	"bench":       {own: []string{".", "internal/demo", "internal/logs", "internal/testutil", "internal/testutil/load"}, modules: []string{sys}},
+	"bench":       {own: []string{".", "api", "internal/demo", "internal/logs", "internal/testutil", "internal/testutil/load"}, modules: []string{sys}},
 	"examples":    {},
 	"examples/go": {own: []string{"."}},
 }

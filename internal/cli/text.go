@@ -30,6 +30,9 @@ func eventWords(e api.Event) string {
 	case api.EventNotStarted:
 		return "could not be started: " + e.Why
 	case api.EventReady:
+		if e.Slot == api.NoSlot {
+			return "waits for a slot, after " + short(after)
+		}
 		return "serves, after " + short(after)
 	case api.EventServing:
 		return "every slot is served"

@@ -37,7 +37,7 @@ func TestEventsInWords(t *testing.T) {
 		want  string
 	}{
 		{api.Event{Kind: api.EventStarted, Slot: 1, Worker: 7, PID: 99}, "slot 1: worker 7 started, process 99"},
-		{api.Event{Kind: api.EventReady, Slot: api.NoSlot, Worker: 7, After: second}, "spare: worker 7 serves, after 1s"},
+		{api.Event{Kind: api.EventReady, Slot: api.NoSlot, Worker: 7, After: second}, "spare: worker 7 waits for a slot, after 1s"},
 		{api.Event{Kind: api.EventDraining, Worker: 7, Reason: "superseded"}, "slot 0: worker 7 finishes: its successor serves"},
 		{api.Event{Kind: api.EventDraining, Worker: 7, Reason: "new"}, "slot 0: worker 7 finishes: new"},
 		{api.Event{Kind: api.EventFailed, Worker: 7, Why: "exit status 1", After: second}, "slot 0: worker 7 failed, exit status 1; next try in 1s"},
