@@ -118,6 +118,7 @@ func (d *Daemon) open() (err error) {
 		d.log.Debug("orphans of killed masters cannot be caught", "error", err)
 	}
 	d.spawner = proc.NewSpawner(d.log)
+	d.sweep()
 	d.findAll()
 	d.reaper = proc.NewReaper(d.log)
 	if err := proc.SetTitle("muster: daemon"); err != nil {

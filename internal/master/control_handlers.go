@@ -32,6 +32,12 @@ func (m *Master) getApp(_ http.ResponseWriter, r *http.Request) (any, error) {
 	return ask(r.Context(), m, m.describeApp)
 }
 
+func (m *Master) getLaunch(_ http.ResponseWriter, r *http.Request) (any, error) {
+	return ask(r.Context(), m, func() api.Launch {
+		return api.Launch{Spec: m.cfg.Spec, Base: m.cfg.Base, FileForm: m.cfg.FileForm, Env: m.cfg.HostEnv}
+	})
+}
+
 func (m *Master) getOperation(_ http.ResponseWriter, r *http.Request) (any, error) {
 	wait, err := waitOf(r)
 	if err != nil {

@@ -89,7 +89,7 @@ func Run(ctx context.Context, cfg Config) (int, error) {
 		return 1, err
 	}
 	if cfg.Opened != nil {
-		cfg.Opened()
+		cfg.Opened(m.run.Socket())
 	}
 	return m.runOn(ctx)
 }
