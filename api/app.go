@@ -37,7 +37,8 @@ type App struct {
 	Slots      []Slot      `json:"slots"`
 	Spares     []Worker    `json:"spares"`
 	SpareExits []Exit      `json:"spare_exits,omitempty"`
-	Operations []Operation `json:"operations"` // the last ones, oldest first
+	Usage      *Usage      `json:"usage,omitempty"` // of all workers together; nil where the system does not tell, and in events
+	Operations []Operation `json:"operations"`      // the last ones, oldest first
 	Logs       Logs        `json:"logs"`
 	Limits     []Limit     `json:"limits,omitempty"`  // that workers are to have
 	Refused    []string    `json:"refused,omitempty"` // what the machine did not grant of these, and of niceness and the like
@@ -133,8 +134,17 @@ type Worker struct {
 	Status       string    `json:"status,omitempty"`    // what it says of itself
 	Recycling    string    `json:"recycling,omitempty"` // why it is to be replaced by a fresh one, in its turn
 	Memory       app.Size  `json:"memory,omitempty"`    // that it used when it was last looked at, with --max-memory
+	Usage        *Usage    `json:"usage,omitempty"`
 	BlockedSince time.Time `json:"blocked_since,omitzero"`
 	KillAt       time.Time `json:"kill_at,omitzero"` // when it will be killed if it has not ended
+}
+
+// Usage is what processes take of the machine: those of a worker that have not left its session.
+type Usage struct {
+	CPU       float64      `json:"cpu"`      // percent of one CPU, since somebody has asked last, at least a second ago; at first since its start
+	CPUTime   app.Duration `json:"cpu_time"` // in all
+	Memory    app.Size     `json:"memory"`   // resident; what processes share counts for each
+	Processes int          `json:"processes"`
 }
 
 // WorkerEnv is the environment that a worker was started with.

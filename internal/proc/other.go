@@ -58,6 +58,9 @@ func program(doc stage.Doc) string {
 	return doc.Path
 }
 
+// Sessions is not known on this system.
+func Sessions() map[int]Use { return nil }
+
 // Environ is not available on this system.
 func Environ(int) ([]string, error) { return nil, errors.ErrUnsupported }
 
