@@ -135,14 +135,8 @@ func freeAddr() (string, error) {
 
 // portOf is the port of an address, as programs of Node are told it.
 func portOf(addr string) []string {
-	_, port := splitAddr(addr)
+	_, port, _ := net.SplitHostPort(addr)
 	return []string{"PORT=" + port}
-}
-
-// splitAddr takes an address of freeAddr apart.
-func splitAddr(addr string) (host, port string) {
-	host, port, _ = net.SplitHostPort(addr)
-	return host, port
 }
 
 // freePort returns a port of 127.0.0.1 that was free a moment ago.

@@ -59,13 +59,12 @@ func throughput(ctx context.Context, b *bench) ([]table, error) {
 	return []table{t}, nil
 }
 
-// writePrograms puts the programs into a folder.
-func (b *bench) writePrograms(dir string) error {
+func (b *bench) writePrograms() error {
 	js, err := fs.Sub(programs, "js")
 	if err != nil {
 		return err
 	}
-	return os.CopyFS(dir, js)
+	return os.CopyFS(b.dir, js)
 }
 
 // measure runs one contender for one round.

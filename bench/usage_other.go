@@ -9,5 +9,3 @@ func peakMB(int) float64 { return none }
 func maySteer() bool { return false }
 
 func steers(int) bool { return false }
-
-func killMarked(string) int { return 0 }

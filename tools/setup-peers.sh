@@ -15,7 +15,6 @@ php-fpm:php-fpm
 php-cgi:php-cgi
 runc:runc
 systemctl:systemd
-linux.uml:user-mode-linux
 "
 
 PATH=$PATH:/usr/sbin:/sbin
