@@ -142,6 +142,9 @@ func newContainer(t testing.TB, resources string) container {
 			t.Fatal(err)
 		}
 	}
+	if err := os.Chmod(filepath.Join(c.bundle, "rootfs/tmp"), 0o777|os.ModeSticky); err != nil {
+		t.Fatal(err)
+	}
 	for _, link := range []string{"bin", "lib", "lib64", "sbin"} {
 		if target, err := os.Readlink("/" + link); err == nil {
 			if err := os.Symlink(target, filepath.Join(c.bundle, "rootfs", link)); err != nil {

@@ -216,6 +216,9 @@ func (m *Master) openGuard() error {
 }
 
 func (m *Master) openProcesses() error {
+	if err := proc.CanStart(); err != nil {
+		return &app.Error{Reason: "/proc is not mounted, without which muster can start no process", Hint: "mount it: mount -t proc proc /proc"}
+	}
 	if err := proc.BecomeSubreaper(); err != nil {
 		m.log.Debug("stray processes cannot be caught", keyError, err)
 	}

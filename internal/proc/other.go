@@ -226,6 +226,9 @@ func (g *Guard) PID() int { return 0 }
 // Add does nothing.
 func (g *Guard) Add(*Process) {}
 
+// CanStart is true.
+func CanStart() error { return nil }
+
 // ClearAtEnd is not available on this system.
 func (g *Guard) ClearAtEnd(string) error { return errors.ErrUnsupported }
 

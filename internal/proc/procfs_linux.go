@@ -41,6 +41,13 @@ func (fs procFS) stat(pid int) (stat, error) {
 // calls of os.ReadFile: a scan reads one for every process there is.
 func (fs procFS) selfPath(name string) string { return filepath.Join(string(fs), "self", name) }
 
+// CanStart tells whether processes can be started here: the exec stage is this
+// very binary, which the kernel shows in /proc.
+func CanStart() error {
+	_, err := os.Readlink(system.selfPath("exe"))
+	return err
+}
+
 func readShort(path string, room []byte) ([]byte, error) {
 	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	if err != nil {

@@ -105,5 +105,8 @@ func (e *BaseError) Unwrap() error { return e.Err }
 
 // Hint says what to do.
 func (e *BaseError) Hint() string {
+	if errors.Is(e.Err, syscall.EROFS) {
+		return "mount a tmpfs, as docker run --tmpfs /run or --tmpfs /tmp does, or set " + homeVariable + " to a folder that you may write to"
+	}
 	return "set " + homeVariable + " to a folder that you may write to"
 }
