@@ -83,6 +83,9 @@ func checkCommand(command []string) error {
 
 func (a *App) complete() {
 	a.completeJob()
+	if a.Singleton {
+		setDefault(&a.Workers, "1")
+	}
 	setDefault(&a.Name, nameOf(a.Command))
 	setDefault(&a.Handoff, HandoffAuto)
 	setDefault(&a.HandoffMessage, DefaultHandoffMessage)
@@ -114,6 +117,7 @@ func (a *App) check() error {
 		a.checkDependsOn,
 		a.checkJob,
 		a.checkWorkers,
+		a.checkSingleton,
 		a.checkHandoff,
 		func() error {
 			return oneOf("balance", a.Balance, BalanceAuto, BalanceSlots, BalanceShared, BalanceSticky)
@@ -142,6 +146,23 @@ func (a *App) checkWorkers() error {
 	}
 	_, err := ParseWorkers(a.Workers, 1)
 	return err
+}
+
+// checkSingleton refuses what would need two workers at a time.
+func (a *App) checkSingleton() error {
+	const alone = "a singleton has one worker, and never two at a time"
+	switch {
+	case !a.Singleton:
+	case a.Job:
+		return invalid("singleton", "", "no two runs of a job are under way at a time anyway", "drop --singleton")
+	case a.Workers != "1":
+		return invalid("workers", a.Workers, alone, "drop --workers")
+	case a.Spares > 0:
+		return invalid("spares", strconv.Itoa(a.Spares), alone, "drop --spares")
+	case a.Surge != DefaultSurge:
+		return invalid("surge", strconv.Itoa(a.Surge), alone, "drop --surge")
+	}
+	return nil
 }
 
 func (a *App) checkHandoff() error {

@@ -89,6 +89,9 @@ func explainTo(w io.Writer, a api.App) error {
 	}
 	fmt.Fprintf(&text, "%s is %s: %d of %d slots are served, by %s.\n", a.Name, a.State, a.Serving, a.Workers, strings.Join(a.Command, " "))
 	fmt.Fprintf(&text, "Connections are spread by %s: %s.\n", a.Balance, a.BalanceWhy)
+	if a.Spec.Singleton {
+		text.WriteString("There are never two workers at a time: each starts when the last one has ended.\n")
+	}
 	if a.Rescued > 0 {
 		fmt.Fprintf(&text, "%s waited for a blocked worker and were served by others.\n", count(int(a.Rescued), "connection"))
 	}

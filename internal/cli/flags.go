@@ -30,6 +30,7 @@ func specFlags(f *pflag.FlagSet, s *app.Spec) {
 	f.Var(&countValue{&s.MaxRestarts}, "max-restarts", "give a slot up after so many failures in a row (default: never)")
 	duration(f, &s.MinUptime, "min-uptime", app.DefaultMinUptime, "a worker that dies sooner than that after it was ready has failed")
 	f.IntVar(&s.MaxStarting, "max-starting", 0, "how many workers may boot at the same time (default: one per CPU)")
+	f.BoolVar(&s.Singleton, "singleton", false, "one worker, and never two at a time: a reload ends the old one before it starts the new one")
 	f.IntVar(&s.Spares, "spares", 0, "how many booted workers wait for a slot to become empty")
 	f.IntVar(&s.Surge, "surge", 0, "how many more workers than wanted may run during a reload (default 1)")
 	duration(f, &s.ReloadSettle, "reload-settle", app.DefaultReloadSettle, "how long the first new worker of a reload serves before the others follow")

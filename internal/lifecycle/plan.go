@@ -18,6 +18,18 @@ func (s *step) plan() {
 		s.planJob()
 		return
 	}
+	s.round()
+	if s.finish() { // and there may be what it has kept waiting
+		s.round()
+	}
+	s.shrink()
+	if s.givenUp() {
+		s.ended(NewsAppGaveUp)
+	}
+}
+
+// round lets each slot have what it shall have.
+func (s *step) round() {
 	s.grantRecycling()
 	s.busiestFirst()
 	for slot := range s.Slots {
@@ -26,11 +38,6 @@ func (s *step) plan() {
 	s.boundOld()
 	s.settleSpares()
 	s.fill()
-	s.finish()
-	s.shrink()
-	if s.givenUp() {
-		s.ended(NewsAppGaveUp)
-	}
 }
 
 func (s *step) ended(news News) {
@@ -89,6 +96,10 @@ func (s *step) settle(slot int) {
 		for _, w := range ws {
 			s.leave(w, ReasonScale)
 		}
+		return
+	}
+	if s.Policy.Singleton {
+		s.settleAlone(slot, ws)
 		return
 	}
 	heir := newest(ws, Serving, s.target(slot))
@@ -192,6 +203,9 @@ func (s *step) fill() {
 
 func (s *step) needs() []need {
 	var needs []need
+	if s.crowded() {
+		return nil
+	}
 	for slot := range min(s.Want, len(s.Slots)) {
 		ws, gen := s.occupants(slot), s.target(slot)
 		if !s.mayspawn(slot) {
@@ -268,7 +282,7 @@ func (s *step) promote(n need) bool {
 }
 
 func (s *step) fillSpares() {
-	if s.Want == 0 || s.now.Before(s.SpareNext) || s.givenUp() {
+	if s.Want == 0 || s.now.Before(s.SpareNext) || s.givenUp() || s.crowded() {
 		return
 	}
 	for n := len(s.occupants(NoSlot)); n < s.Policy.Spares && s.starting() < s.Policy.MaxStarting; n++ {

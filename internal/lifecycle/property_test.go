@@ -44,9 +44,13 @@ func newWorld(t *rapid.T) *world {
 		MaxAge:         rapid.SampledFrom([]time.Duration{0, 0, 30 * time.Second}).Draw(t, "max age"),
 		HangTimeout:    rapid.SampledFrom([]time.Duration{0, 5 * time.Second}).Draw(t, "hang timeout"),
 	}
+	want := rapid.IntRange(0, 4).Draw(t, "want")
+	if p.Singleton = rapid.IntRange(0, 3).Draw(t, "singleton") == 0; p.Singleton {
+		p.Spares, want = 0, min(want, 1)
+	}
 	w := &world{
 		t: t, now: epoch, live: map[WorkerID]*fake{}, gone: map[WorkerID]bool{}, good: map[Generation]bool{1: true},
-		s: New(p, rapid.IntRange(0, 4).Draw(t, "want"), rapid.Uint64().Draw(t, "seed")),
+		s: New(p, want, rapid.Uint64().Draw(t, "seed")),
 	}
 	w.step(Tick{})
 	return w
@@ -117,7 +121,7 @@ func (w *world) check(e Effect, ev Event) {
 	w.checkRecycling(e)
 	if d, ok := e.(Drain); ok {
 		k := w.s.Worker(d.Worker)
-		if k.Reason == ReasonStop || k.Reason == ReasonScale || k.Slot == NoSlot {
+		if k.Reason == ReasonStop || k.Reason == ReasonScale || k.Slot == NoSlot || w.s.Policy.Singleton {
 			return
 		}
 		heir := w.s.ServingIn(k.Slot)
@@ -167,6 +171,9 @@ func (w *world) carryOut(e Effect) {
 
 func (w *world) invariants() {
 	s := w.s
+	if s.Policy.Singleton && len(s.Workers) > 1 {
+		w.t.Fatalf("a singleton has %d workers at a time: %+v", len(s.Workers), s.Workers)
+	}
 	want := max(s.Want, len(s.Slots))
 	current, starting := 0, 0
 	perSlot := map[int]map[Generation]int{}
@@ -306,7 +313,11 @@ func (w *world) random(n int) {
 		case 9:
 			w.advance(time.Duration(rapid.IntRange(0, 40000).Draw(w.t, "ms")) * time.Millisecond)
 		case 10:
-			w.step(Scale{Want: rapid.IntRange(0, 5).Draw(w.t, "want")})
+			want := rapid.IntRange(0, 5).Draw(w.t, "want")
+			if w.s.Policy.Singleton {
+				want = min(want, 1)
+			}
+			w.step(Scale{Want: want})
 		case 11:
 			w.op++
 			w.step(Reload{Op: w.op})
@@ -461,7 +472,7 @@ func TestABadGenerationNeverReplacesTheLastGoodWorker(t *testing.T) {
 				w.step(Tick{})
 			}
 			for slot, n := range served {
-				if slot != NoSlot && w.serving()[slot] < n {
+				if slot != NoSlot && w.serving()[slot] < n && !w.s.Policy.Singleton {
 					t.Fatalf("slot %d lost its good worker to a bad generation", slot)
 				}
 			}

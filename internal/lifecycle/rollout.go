@@ -28,7 +28,7 @@ func (s *step) reload(op uint64) {
 	s.abort("another reload took its place", nil)
 	s.LastGen++
 	canary := s.canarySlot()
-	s.Rollout = &Rollout{Op: op, To: s.LastGen, Canary: canary, Held: held || s.serving(canary) != nil}
+	s.Rollout = &Rollout{Op: op, To: s.LastGen, Canary: canary, Held: !s.Policy.Singleton && (held || s.serving(canary) != nil)}
 	for i := range s.Slots {
 		s.Slots[i].Failures, s.Slots[i].NextSpawn, s.Slots[i].GaveUp = 0, time.Time{}, false
 	}
@@ -112,21 +112,23 @@ func (s *step) advance() {
 	}
 }
 
-func (s *step) finish() {
+// finish ends a reload whose work is done, and tells whether it has.
+func (s *step) finish() bool {
 	r := s.Rollout
 	if r == nil || !r.Committed {
-		return
+		return false
 	}
 	if !s.AllServing() {
-		return
+		return false
 	}
 	for i := range s.Workers {
 		if w := &s.Workers[i]; !w.Leaving() && w.Gen != r.To {
-			return
+			return false
 		}
 	}
 	s.Gen, s.Rollout = r.To, nil
 	s.emit(Announce{News: NewsReloaded, Slot: NoSlot, Op: r.Op})
+	return true
 }
 
 // target is the generation that a slot (or NoSlot: the spares) shall have now.

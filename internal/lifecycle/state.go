@@ -56,6 +56,7 @@ type Policy struct {
 	GiveUpAfter    int           `json:"give_up_after"` // consecutive failures of a slot at which it is given up; zero: never
 	Surge          int           `json:"surge"`         // workers above the wanted number during a reload
 	Spares         int           `json:"spares"`
+	Singleton      bool          `json:"singleton,omitempty"`       // no two workers live at a time, whatever happens
 	Settle         time.Duration `json:"settle"`                    // how long a canary serves before its generation is committed
 	RetireOver     time.Duration `json:"retire_over"`               // window over which a reload spreads the draining of old workers
 	HangTimeout    time.Duration `json:"hang_timeout"`              // zero: a silent worker is never killed

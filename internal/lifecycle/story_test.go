@@ -231,6 +231,8 @@ func storyPolicy(t *testing.T, words []string) Policy {
 			}
 		case "surge":
 			p.Surge = number(t, value)
+		case "singleton":
+			p.Singleton = number(t, value) == 1
 		case "spares":
 			p.Spares = number(t, value)
 		case "give_up_after":

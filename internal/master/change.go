@@ -219,6 +219,8 @@ func (m *Master) scaleTo(text string) outcome {
 		return outcome{err: err}
 	case m.state.Stopping:
 		return outcome{err: &api.Error{Kind: api.KindConflict, Message: "the app is being stopped"}}
+	case m.cfg.App.Singleton && want != 1:
+		return outcome{err: &api.Error{Kind: api.KindConflict, Message: "a singleton has one worker, and never two at a time", Hint: "start it without --singleton"}}
 	case m.cfg.App.Job:
 		return outcome{err: &api.Error{Kind: api.KindConflict, Message: "a job has one worker, while it runs", Hint: "--overlap says what happens to a run that is due during another"}}
 	}

@@ -150,6 +150,7 @@ func policy(cfg Config) lifecycle.Policy {
 		HangTimeout:    cfg.App.HangTimeout.Duration(),
 		OldGenerations: cfg.App.MaxOldGenerations,
 		MaxAge:         cfg.App.MaxAge.Duration(),
+		Singleton:      cfg.App.Singleton,
 	}
 	if cfg.speaksNode() { // only a worker that asks for its sockets can wait for a slot
 		p.Spares = cfg.App.Spares

@@ -59,7 +59,11 @@ func (m *Master) announce(a lifecycle.Announce) {
 	case lifecycle.NewsNotReady:
 		log.Error("worker not ready in time", m.notReadyAttrs(a)...)
 	case lifecycle.NewsDying:
-		log.Info("worker is dying: its replacement starts now")
+		if m.state.Policy.Singleton {
+			log.Info("worker is dying: its replacement starts when it has ended")
+		} else {
+			log.Info("worker is dying: its replacement starts now")
+		}
 	case lifecycle.NewsHung:
 		log.Error("worker hung", keyAfter, a.After, keyReason, a.Why)
 	case lifecycle.NewsCrashLooping:

@@ -105,6 +105,8 @@ func (m *Master) scaleBy(n int) {
 	switch {
 	case m.cfg.App.Job:
 		m.log.Warn("not scaled: a job has one worker, while it runs")
+	case m.cfg.App.Singleton:
+		m.log.Warn("not scaled: a singleton has one worker")
 	case want < 1:
 		m.log.Warn("not scaled: one worker stays", keySignal, "TTOU")
 	case want > app.MaxWorkers:
