@@ -52,6 +52,7 @@ type Entry struct {
 	Waits     []Wait     `json:"waits,omitempty"`     // of held
 	Completed bool       `json:"completed,omitempty"` // a job that runs once, and did so last with success
 	Changed   bool       `json:"unsaved,omitempty"`   // since the last save
+	Unwritten string     `json:"unwritten,omitempty"` // why the next daemon would not know it as it is; it is tried again
 	Launch    *Launch    `json:"launch,omitempty"`    // without Env unless that was asked for
 	App       *App       `json:"app,omitempty"`       // while its master answers
 	Silent    string     `json:"no_answer,omitempty"` // why there is no App although the master runs

@@ -6,6 +6,7 @@
 //	GET  /readyz                      200 while at least one slot is served and the app does not stop
 //	GET  /v1/app                      App
 //	GET  /v1/env                      []WorkerEnv, of each worker
+//	GET  /v1/launch                   Launch, that a daemon has started it from
 //	GET  /v1/events?since=REVISION    a line of JSON per Event
 //	POST /v1/reload                   202 Operation
 //	POST /v1/rollback                 202 Operation

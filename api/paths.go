@@ -6,6 +6,7 @@ const (
 	PathReady     = "/readyz"
 	PathApp       = "/v1/app"
 	PathEnv       = "/v1/env"
+	PathLaunch    = "/v1/launch"
 	PathEvents    = "/v1/events"
 	PathLogs      = "/v1/logs"
 	PathReload    = "/v1/reload"

@@ -12,7 +12,6 @@ import (
 	"os/signal"
 	"path/filepath"
 	"strconv"
-	"strings"
 	"syscall"
 	"time"
 
@@ -248,28 +247,19 @@ func startLines(format string) func(context.Context, *lineRun) error {
 }
 
 func startPM2(ctx context.Context, r *lineRun) error {
-	program, err := findPM2(ctx)
+	m, err := r.b.newPM2(ctx)
 	if err != nil {
 		return err
 	}
-	home := filepath.Join(r.dir, "pm2")
-	r.env = append(r.env, "PM2_HOME="+home)
-	pm2 := func(args ...string) error {
-		out, err := r.command(r.b.node, append([]string{program}, args...)...).CombinedOutput()
-		if err != nil {
-			return fmt.Errorf("pm2 %v: %w\n%s", args, err, out)
-		}
-		return nil
-	}
+	m.env = append(m.env, r.env...)
 	r.log = filepath.Join(r.dir, "out.log")
-	r.stop = func() error { return pm2("kill") }
-	err = pm2("start", r.self, "--name", "bench", "--interpreter", "none", "--no-autorestart", "--merge-logs", "-o", r.log, "-e", filepath.Join(r.dir, "err.log"))
-	if err != nil {
-		return errors.Join(err, r.stop())
-	}
-	text, err := os.ReadFile(filepath.Join(home, "pm2.pid"))
+	r.stop = func() error { m.close(); return nil }
+	_, _, err = m.run(ctx, "start", r.self, "--name", "bench", "--interpreter", "none", "--no-autorestart", "--merge-logs", "-o", r.log, "-e", filepath.Join(r.dir, "err.log"))
 	if err == nil {
-		r.manager, err = strconv.Atoi(strings.TrimSpace(string(text)))
+		r.manager, err = m.daemon(ctx, m)
+	}
+	if err != nil {
+		m.close()
 	}
 	return err
 }

@@ -39,6 +39,7 @@ var benchmarks = []benchmark{
 	{"reference", "a worker that crashes on every request, under the master it was written for and under muster", 3, reference},
 	{"lines", "a worker that writes lines flat out, to a file of its own and through managers", 3, lines},
 	{"throughput", "a Node server alone, under Node's cluster, and under muster", 3, throughput},
+	{"spare", "the next answer after the SIGKILL of a worker that needs 300 ms to boot, under PM2 and under muster, with and without a spare", 1, spare},
 	{"blocked", "new connections while two of four workers stand still in turn, under muster, Node's cluster, and without a master", 1, blocked},
 }
 
@@ -100,8 +101,8 @@ func run(ctx context.Context) error {
 	if b.dir, err = os.MkdirTemp("", "bench"); err != nil {
 		return err
 	}
-	defer func() { _ = os.RemoveAll(b.dir) }()
-	if err := errors.Join(b.findNode(), b.findSelf(), b.findMuster(ctx), b.writePrograms(), b.moveHome()); err != nil {
+	defer b.leaveNothing()
+	if err := errors.Join(b.findNode(), b.findSelf(), b.findMuster(ctx), b.writePrograms(b.dir), b.moveHome()); err != nil {
 		return err
 	}
 	return b.runAll(ctx, chosen)
@@ -122,8 +123,22 @@ const everything = "all"
 // userHome is where npm finds its settings and its cache.
 var userHome = os.Getenv("HOME")
 
+// runMark is a variable in the environment of all that a run of this program has started. Its value is the scratch folder.
+const runMark = "BENCH_RUN"
+
+// leaveNothing ends what was started and still runs, and removes the scratch folder.
+func (b *bench) leaveNothing() {
+	if n := killMarked(runMark + "=" + b.dir); n > 0 {
+		b.say("%d processes were left, and are killed", n)
+	}
+	_ = os.RemoveAll(b.dir)
+}
+
 // moveHome gives all that is started a home of its own: no daemon of the user's is talked to, and none of ours outlives its folder.
 func (b *bench) moveHome() error {
+	if err := os.Setenv(runMark, b.dir); err != nil {
+		return err
+	}
 	for name, dir := range map[string]string{"HOME": "home", "MUSTER_HOME": "m", "PM2_HOME": "pm2"} {
 		path := filepath.Join(b.dir, dir)
 		if err := errors.Join(os.MkdirAll(path, 0o700), os.Setenv(name, path)); err != nil {

@@ -135,8 +135,14 @@ func freeAddr() (string, error) {
 
 // portOf is the port of an address, as programs of Node are told it.
 func portOf(addr string) []string {
-	_, port, _ := net.SplitHostPort(addr)
+	_, port := splitAddr(addr)
 	return []string{"PORT=" + port}
+}
+
+// splitAddr takes an address of freeAddr apart.
+func splitAddr(addr string) (host, port string) {
+	host, port, _ = net.SplitHostPort(addr)
+	return host, port
 }
 
 // freePort returns a port of 127.0.0.1 that was free a moment ago.

@@ -59,12 +59,13 @@ func throughput(ctx context.Context, b *bench) ([]table, error) {
 	return []table{t}, nil
 }
 
-func (b *bench) writePrograms() error {
+// writePrograms puts the programs into a folder.
+func (b *bench) writePrograms(dir string) error {
 	js, err := fs.Sub(programs, "js")
 	if err != nil {
 		return err
 	}
-	return os.CopyFS(b.dir, js)
+	return os.CopyFS(dir, js)
 }
 
 // measure runs one contender for one round.

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -65,4 +67,41 @@ func steers(pid int) bool {
 		}
 	}
 	return false
+}
+
+// killMarked kills every other process whose environment has this entry, and what they start meanwhile, and tells how many there were.
+func killMarked(entry string) (killed int) {
+	for range 10 {
+		marked := markedProcesses(entry)
+		if len(marked) == 0 {
+			break
+		}
+		killed += len(marked)
+		for _, p := range marked {
+			_ = p.Kill()
+		}
+	}
+	return killed
+}
+
+// markedProcesses are the other processes whose environment has this entry. Each is held, so that its number is nobody else's.
+func markedProcesses(entry string) (marked []*os.Process) {
+	dirs, _ := filepath.Glob("/proc/[0-9]*")
+	for _, dir := range dirs {
+		pid, err := strconv.Atoi(filepath.Base(dir))
+		if err != nil || pid == os.Getpid() {
+			continue
+		}
+		p, err := os.FindProcess(pid)
+		if err != nil {
+			continue
+		}
+		env, err := os.ReadFile(dir + "/environ") // that of a process that has ended is empty
+		if err == nil && slices.Contains(strings.Split(string(env), "\x00"), entry) {
+			marked = append(marked, p)
+		} else {
+			_ = p.Release()
+		}
+	}
+	return marked
 }

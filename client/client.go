@@ -61,6 +61,11 @@ func (c *Client) Env(ctx context.Context) ([]api.WorkerEnv, error) {
 	return call[[]api.WorkerEnv](ctx, c, http.MethodGet, api.PathEnv, nil)
 }
 
+// Launch returns what the app was started from.
+func (c *Client) Launch(ctx context.Context) (api.Launch, error) {
+	return call[api.Launch](ctx, c, http.MethodGet, api.PathLaunch, nil)
+}
+
 // Reload replaces all workers by those of a new generation. What is returned by this and the next ones has only begun; see Await.
 func (c *Client) Reload(ctx context.Context) (api.Operation, error) {
 	return call[api.Operation](ctx, c, http.MethodPost, api.PathReload, nil)

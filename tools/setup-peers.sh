@@ -15,6 +15,7 @@ php-fpm:php-fpm
 php-cgi:php-cgi
 runc:runc
 systemctl:systemd
+linux.uml:user-mode-linux
 "
 
 PATH=$PATH:/usr/sbin:/sbin

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"syscall"
 
 	"github.com/musterd/muster/api"
 	"github.com/musterd/muster/internal/app"
@@ -138,6 +139,12 @@ func HintOf(err error) string {
 	}
 	if e, ok := errors.AsType[hinter](err); ok {
 		return e.Hint()
+	}
+	switch {
+	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
+		return "the disk is full: make room there, or set MUSTER_HOME to a folder on another"
+	case errors.Is(err, syscall.EROFS):
+		return "nothing can be written there: set MUSTER_HOME to a folder that you may write to"
 	}
 	return ""
 }

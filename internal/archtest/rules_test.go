@@ -65,7 +65,7 @@ var rules = map[string]rule{
 	"internal/rundir":   {modules: []string{sys}},
 	"internal/sock":     {own: []string{"internal/app", "internal/fdpass"}, modules: []string{sys, ebpf}},
 	"internal/stage":    {own: []string{"internal/fdpass", "internal/notify"}, modules: []string{sys}},
-	"internal/stats":    {own: []string{"internal/proc", "internal/sock"}, modules: []string{sys}},
+	"internal/stats":    {own: []string{"api", "internal/app", "internal/proc"}},
 	"internal/watch":    {modules: []string{fsnotify}},
 	"internal/render":   {own: []string{"api", "internal/app"}, modules: []string{term}},
 	"internal/testutil": {modules: []string{sys, "go.uber.org/goleak"}},
@@ -100,7 +100,7 @@ var rules = map[string]rule{
 		modules: []string{cobra, pflag, sys, term},
 	},
 
-	"bench":       {own: []string{".", "internal/demo", "internal/logs", "internal/testutil", "internal/testutil/load"}, modules: []string{sys}},
+	"bench":       {own: []string{".", "api", "internal/demo", "internal/logs", "internal/testutil", "internal/testutil/load"}, modules: []string{sys}},
 	"examples":    {},
 	"examples/go": {own: []string{"."}},
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/musterd/muster/api"
 	"github.com/musterd/muster/client"
+	"github.com/musterd/muster/internal/apiserver"
 	"github.com/musterd/muster/internal/app"
 	"github.com/musterd/muster/internal/envfile"
 	"github.com/spf13/cobra"
@@ -52,7 +53,7 @@ func explain(cmd *cobra.Command, err error) (message, hint string, code int) {
 	if e, ok := errors.AsType[*envfile.Error](err); ok {
 		return err.Error(), e.Hint, exitUsage
 	}
-	return err.Error(), "", exitFailed
+	return err.Error(), apiserver.HintOf(err), exitFailed
 }
 
 // hinter is an error that knows what to do about it.

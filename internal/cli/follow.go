@@ -105,7 +105,7 @@ func (f *follower) toTheEnd(ctx context.Context, s *stream, op api.Operation) (a
 		op = latest(op, event)
 		f.generation = op.Generation
 		f.progress(event)
-		if event.Kind == api.EventReady && event.Generation == op.Generation {
+		if event.Kind == api.EventReady && event.Slot != api.NoSlot && event.Generation == op.Generation {
 			ready++
 		}
 		if op.Total > 0 && ready >= op.Total {

@@ -5,8 +5,8 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"slices"
 	"strconv"
-	"text/tabwriter"
 
 	"github.com/musterd/muster/api"
 	"github.com/musterd/muster/client"
@@ -17,6 +17,8 @@ type listCommand struct {
 	revealFlag
 	json   bool
 	quiet  bool
+	watch  bool
+	sort   string
 	stdout *os.File
 	stderr *os.File
 }
@@ -32,16 +34,30 @@ func newList(stdout, stderr *os.File) *cobra.Command {
 	}
 	cmd.Flags().BoolVar(&l.json, "json", false, "print everything about them, as JSON")
 	cmd.Flags().BoolVarP(&l.quiet, "quiet", "q", false, "print their names alone")
+	cmd.Flags().StringVar(&l.sort, "sort", "id", "order them by `FIELD`: id, name, state, cpu, memory, respawns or up; with :desc the other way round")
+	cmd.Flags().BoolVarP(&l.watch, "watch", "w", false, "go on, every two seconds, until ^C")
 	l.flags(cmd.Flags())
 	return cmd
 }
 
 func (l *listCommand) run(ctx context.Context) error {
+	order, err := orderBy(l.sort)
+	if err != nil {
+		return err
+	}
+	if !l.watch {
+		return l.print(ctx, order)
+	}
+	return l.again(ctx, func() error { return l.print(ctx, order) })
+}
+
+func (l *listCommand) print(ctx context.Context, order func(a, b subject) int) error {
 	all, daemon, err := everything(ctx)
 	if err != nil {
 		return err
 	}
 	defer closeAll(all, daemon)
+	slices.SortStableFunc(all, order)
 	switch {
 	case l.json:
 		return l.printJSON(ctx, all)
@@ -121,31 +137,48 @@ func (l *listCommand) printTable(all []subject) error {
 		fmt.Fprintln(l.stderr, "there is no app; to start one: muster start FILE")
 		return nil
 	}
-	t := newTable(l.stdout)
-	fmt.Fprintln(t, "ID\tNAME\tSTATE\tWORKERS\tGENERATION\tRESPAWNS\tLISTEN\tSINCE\tPID")
+	rows := [][]string{{"ID", "NAME", "STATE", "WORKERS", "CPU", "MEMORY", "RESPAWNS", "UP", "LISTEN"}}
 	for _, s := range all {
-		fmt.Fprintln(t, s.id()+"\t"+s.name+"\t"+s.row())
+		rows = append(rows, s.row())
 	}
-	return t.Flush()
+	return printRows(l.stdout, rows)
 }
 
-// row is what list says of an app behind its name.
-func (s subject) row() string {
+// row is what list says of an app.
+func (s subject) row() []string {
 	if s.running() {
 		a := s.app
-		return fmt.Sprintf("%s\t%d/%d\t%d\t%d\t%s\t%s\t%d", a.State, a.Serving, a.Workers, a.Generation, a.Respawns, addresses(a), ago(a.Started), a.PID)
+		cpu, memory := usageText(a.Usage)
+		workers, respawns := fmt.Sprintf("%d/%d", a.Serving, a.Workers), strconv.Itoa(a.Respawns)
+		return []string{s.id(), s.name, string(a.State), workers, cpu, memory, respawns, ago(a.Started), addresses(a)}
 	}
 	e := listed(s)
 	state := string(e.State)
 	if e.Silent != "" && e.State == api.EntryRunning {
 		state = "no answer"
 	}
-	pid := "-"
-	if e.PID != 0 {
-		pid = strconv.Itoa(e.PID)
-	}
-	return fmt.Sprintf("%s\t-\t-\t-\t%s\t%s\t%s", state, cmp.Or(e.Why, "-"), ago(e.Since), pid)
+	return []string{s.id(), s.name, state, "-", "-", "-", "-", "-", cmp.Or(e.Why, "-")}
 }
 
-// newTable aligns columns that are separated by tabs.
-func newTable(stdout *os.File) *tabwriter.Writer { return tabwriter.NewWriter(stdout, 0, 0, 2, ' ', 0) }
+// usageText is what workers take, for people.
+func usageText(u *api.Usage) (cpu, memory string) {
+	if u == nil {
+		return "-", "-"
+	}
+	return fmt.Sprintf("%.1f%%", u.CPU), sizeText(u.Memory.Bytes())
+}
+
+// sizeText is a size of as many digits as somebody reads: "812K", "45.2M", "1.5G".
+func sizeText(bytes int64) string {
+	size, unit := float64(bytes)/(1<<10), "K"
+	for _, larger := range []string{"M", "G", "T"} {
+		if size < 1000 {
+			break
+		}
+		size, unit = size/(1<<10), larger
+	}
+	if size < 100 && unit != "K" {
+		return fmt.Sprintf("%.1f%s", size, unit)
+	}
+	return fmt.Sprintf("%.0f%s", size, unit)
+}

@@ -54,9 +54,9 @@ func runMaster(ctx context.Context, stdout, stderr *os.File) error {
 		return errors.Join(err, answerDaemon(link, daemon.Report{Error: apiserver.ErrorOf(err)}))
 	}
 	opened := false
-	config.Opened = func() {
+	config.Opened = func(socket string) {
 		opened = true
-		_ = answerDaemon(link, daemon.Report{Socket: socketOf(config.App.Name)}) // a daemon that has gone finds this master by its folder
+		_ = answerDaemon(link, daemon.Report{Socket: socket}) // a daemon that has gone finds this master by its folder
 		_ = link.Close()
 	}
 	names, err := takeGiven()
@@ -75,14 +75,3 @@ func runMaster(ctx context.Context, stdout, stderr *os.File) error {
 
 // answerDaemon answers the daemon.
 func answerDaemon(link *os.File, r daemon.Report) error { return json.NewEncoder(link).Encode(r) }
-
-// socketOf is the control socket of this process's app.
-func socketOf(name string) string {
-	infos, _ := rundir.Find(name)
-	for _, info := range infos {
-		if info.PID == os.Getpid() {
-			return info.Socket
-		}
-	}
-	return ""
-}

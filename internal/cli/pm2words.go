@@ -34,7 +34,7 @@ var pm2Refused = []struct {
 }{
 	{[]string{"attach", "send"}, "workers have nobody at their standard input; to read what they write: muster logs NAME -f"},
 	{[]string{"inspect"}, "start the app with the inspector: muster start -- node --inspect FILE; each worker gets a port of its own"},
-	{[]string{"monit", "dashboard", "dash", "imonit"}, "muster list; what happens to one app: muster events NAME -f, and muster logs NAME -f"},
+	{[]string{"monit", "dashboard", "dash", "imonit"}, "muster list --watch; what happens to one app: muster events NAME -f, and muster logs NAME -f"},
 	{[]string{"init", "ecosystem", "examples", "create"}, "write a muster.yaml: apps: [{name: api, command: node server.js}]"},
 	{[]string{"serve", "expose"}, "muster serves no files; start any server of files, as muster start -- npx serve DIR"},
 	{[]string{"logrotate"}, "log files are rotated by themselves: see --log-max-size and --log-keep of muster start"},
@@ -56,7 +56,7 @@ func refusedWord(name, hint string) *cobra.Command {
 }
 
 func newJList(stdout, stderr *os.File) *cobra.Command {
-	l := &listCommand{json: true, stdout: stdout, stderr: stderr}
+	l := &listCommand{json: true, sort: "id", stdout: stdout, stderr: stderr}
 	cmd := &cobra.Command{
 		Use: "jlist", Aliases: []string{"prettylist"}, Short: "The same as list --json", Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error { return l.run(cmd.Context()) },

@@ -175,12 +175,13 @@ func (s *showCommand) printApp(a api.App) {
 	for _, text := range a.Refused {
 		line("refused", text)
 	}
+	if u := a.Usage; u != nil {
+		cpu, memory := usageText(u)
+		line("takes", fmt.Sprintf("%s of a CPU, %s of memory, %s", cpu, memory, processes(u.Processes)))
+	}
 	printSchedules(line, a)
 	if a.Rescued > 0 {
 		line("rescued", count(int(a.Rescued), "connection"))
-	}
-	if hang := a.Spec.HangTimeout.Duration(); hang > 0 {
-		line("hangs", fmt.Sprintf("%d so far; a worker is hung after %s", a.Hangs, short(hang)))
 	}
 	for _, op := range a.Operations {
 		if op.State == api.OperationRunning {
@@ -188,6 +189,13 @@ func (s *showCommand) printApp(a api.App) {
 		}
 	}
 	fmt.Fprintln(s.stdout)
+}
+
+func processes(n int) string {
+	if n == 1 {
+		return "1 process"
+	}
+	return strconv.Itoa(n) + " processes"
 }
 
 func generationText(a api.App) string {
@@ -200,18 +208,20 @@ func generationText(a api.App) string {
 
 func (s *showCommand) printWorkers(a api.App) error {
 	t := newTable(s.stdout)
-	fmt.Fprintln(t, "SLOT\tWORKER\tPID\tSTATE\tSINCE\tGENERATION\tRESPAWNS\tFAILURES\tWAITING\tNOTE")
+	fmt.Fprintln(t, "SLOT\tWORKER\tPID\tSTATE\tSINCE\tCPU\tMEMORY\tGENERATION\tRESPAWNS\tFAILURES\tWAITING\tNOTE")
 	for _, slot := range a.Slots {
 		if len(slot.Workers) == 0 {
-			fmt.Fprintf(t, "%d\t-\t-\t%s\t-\t-\t%d\t%d\t%d\t%s\n", slot.Slot, slot.State, slot.Respawns, slot.Failures, slot.Waiting, slotNote(slot))
+			fmt.Fprintf(t, "%d\t-\t-\t%s\t-\t-\t-\t-\t%d\t%d\t%d\t%s\n", slot.Slot, slot.State, slot.Respawns, slot.Failures, slot.Waiting, slotNote(slot))
 		}
 		for _, w := range slot.Workers {
-			fmt.Fprintf(t, "%d\t%d\t%s\t%s\t%s\t%d\t%d\t%d\t%d\t%s\n",
-				slot.Slot, w.ID, pidText(w), w.Phase, ago(w.Since), w.Generation, slot.Respawns, slot.Failures, slot.Waiting, workerNote(slot, w))
+			cpu, memory := usageText(w.Usage)
+			fmt.Fprintf(t, "%d\t%d\t%s\t%s\t%s\t%s\t%s\t%d\t%d\t%d\t%d\t%s\n",
+				slot.Slot, w.ID, pidText(w), w.Phase, ago(w.Since), cpu, memory, w.Generation, slot.Respawns, slot.Failures, slot.Waiting, workerNote(slot, w))
 		}
 	}
 	for _, w := range a.Spares {
-		fmt.Fprintf(t, "spare\t%d\t%s\t%s\t%s\t%d\t-\t-\t-\t%s\n", w.ID, pidText(w), w.Phase, ago(w.Since), w.Generation, w.Status)
+		cpu, memory := usageText(w.Usage)
+		fmt.Fprintf(t, "spare\t%d\t%s\t%s\t%s\t%s\t%s\t%d\t-\t-\t-\t%s\n", w.ID, pidText(w), w.Phase, ago(w.Since), cpu, memory, w.Generation, w.Status)
 	}
 	return t.Flush()
 }

@@ -238,6 +238,9 @@ func (f *follower) say(text string) error {
 // started follows what a start has begun, to its end.
 func (f *follower) started(ctx context.Context, daemon *client.Client, answer api.StartAnswer) error {
 	name := answer.Entry.Name
+	if why := answer.Entry.Unwritten; why != "" {
+		fmt.Fprintf(f.stderr, "muster: warning: %s is not written down, and the next daemon would not know it: %s\nhint: it is tried again\n", name, why)
+	}
 	if answer.Outcome == api.StartedHeld {
 		begun, err := f.begun(ctx, daemon, answer)
 		if err != nil || begun.Entry.Socket == "" {

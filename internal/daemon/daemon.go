@@ -21,6 +21,7 @@ import (
 	"github.com/musterd/muster/internal/notify"
 	"github.com/musterd/muster/internal/proc"
 	"github.com/musterd/muster/internal/rundir"
+	"github.com/musterd/muster/internal/stats"
 )
 
 // Config is what a daemon needs to know.
@@ -47,6 +48,7 @@ type Daemon struct {
 	listener *net.UnixListener
 	server   *apiserver.Server
 	feed     *feed
+	usage    stats.Sampler
 	ends     chan bool     // asks for the end; true: masters go on
 	changed  chan struct{} // wakes the conductor
 	closing  chan struct{} // closed by close
@@ -118,6 +120,7 @@ func (d *Daemon) open() (err error) {
 		d.log.Debug("orphans of killed masters cannot be caught", "error", err)
 	}
 	d.spawner = proc.NewSpawner(d.log)
+	d.sweep()
 	d.findAll()
 	d.reaper = proc.NewReaper(d.log)
 	if err := proc.SetTitle("muster: daemon"); err != nil {

@@ -1,6 +1,8 @@
 package daemon
 
 import (
+	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -8,8 +10,11 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 
 	"github.com/musterd/muster/api"
+	"github.com/musterd/muster/client"
+	"github.com/musterd/muster/internal/app"
 )
 
 // fileVersion is the version of the daemon's files. Fields may be added to it.
@@ -78,11 +83,11 @@ func syncFolder(dir string) error {
 	if err != nil {
 		return err
 	}
-	if err := f.Sync(); err != nil && !errors.Is(err, errors.ErrUnsupported) { // some file systems have none for folders
-		_ = f.Close()
-		return nil
+	err = f.Sync()
+	if errors.Is(err, errors.ErrUnsupported) || errors.Is(err, syscall.EINVAL) { // some file systems have none for folders
+		err = nil
 	}
-	return f.Close()
+	return errors.Join(err, f.Close())
 }
 
 // readFile reads what writeFile has written.
@@ -92,7 +97,7 @@ func readFile(path string, value any, version func() int) error {
 		return err
 	}
 	if err := json.Unmarshal(text, value); err != nil {
-		return fmt.Errorf("read %s: %w", path, err)
+		return fmt.Errorf("read %s:%d: %w", path, lineOf(text, err), err)
 	}
 	if v := version(); v != fileVersion {
 		return fmt.Errorf("read %s: it has version %d, this muster reads version %d", path, v, fileVersion)
@@ -100,14 +105,30 @@ func readFile(path string, value any, version func() int) error {
 	return nil
 }
 
-// records reads the files of all apps. One that cannot be read is put aside, under a name that says so, and told of.
+// lineOf is the line, from 1, that the error of a decoder is about.
+func lineOf(text []byte, err error) int {
+	at := int64(len(bytes.TrimRight(text, "\n")))
+	if e, ok := errors.AsType[*json.SyntaxError](err); ok {
+		at = min(at, e.Offset)
+	}
+	if e, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
+		at = min(at, e.Offset)
+	}
+	return 1 + bytes.Count(text[:at], []byte("\n"))
+}
+
+// aside is the name under which a file that cannot be read is kept.
+func aside(path string) string { return path + ".unreadable" }
+
+// records reads the files of all apps. One that cannot be read is put aside, under a name that says so: if its master runs, that tells what is
+// in the file, else the app is there, and has failed for that.
 func (d *Daemon) records() []record {
 	dir := filepath.Join(d.state, appsFolder)
 	entries, err := os.ReadDir(dir)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		d.log.Error("apps not read", "folder", dir, "error", err)
 	}
-	var all []record
+	var all, damaged []record
 	for _, entry := range entries {
 		path := filepath.Join(dir, entry.Name())
 		if strings.HasPrefix(entry.Name(), ".") { // left by a crash in the middle of a write
@@ -123,12 +144,71 @@ func (d *Daemon) records() []record {
 			err = fmt.Errorf("read %s: it is about an app named %q", path, r.Launch.Spec.Name)
 		}
 		if err != nil {
-			d.putAside(path, err)
+			name := strings.TrimSuffix(entry.Name(), ".json")
+			if d.putAside(path, err) == nil && isName(name) {
+				damaged = append(damaged, d.recovered(name, path, err))
+			}
 			continue
 		}
 		all = append(all, r)
 	}
-	return all
+	return append(all, numbered(all, damaged)...)
+}
+
+// isName tells whether an app can have that name.
+func isName(name string) bool {
+	_, err := app.New(app.Spec{Name: name, Command: []string{name}})
+	return err == nil
+}
+
+// recovered is the record of an app whose file cannot be read.
+func (d *Daemon) recovered(name, path string, why error) record {
+	if m := findMaster(name); m != nil {
+		launch, err := launchOf(d.ctx, m.socket)
+		_ = m.process.Close()
+		if err == nil && launch.Spec.Name == name {
+			d.log.Warn("an app is known by its master alone", "app", name)
+			r := record{Version: fileVersion, Launch: launch, Wanted: true, Boot: d.boot}
+			if err := writeFile(path, r); err != nil {
+				d.log.Error("app not written down: another daemon would not know it", "app", name, "error", err)
+			}
+			return r
+		}
+	}
+	return record{
+		Launch: api.Launch{Spec: specNamed(name)}, Failed: true, Why: why.Error(),
+		Hint: "start it as it was started first, by its command or app file; the file is kept as " + aside(path),
+	}
+}
+
+// launchOf asks a master what it was started from.
+func launchOf(ctx context.Context, socket string) (api.Launch, error) {
+	c := client.New(socket)
+	defer c.Close()
+	ctx, cancel := context.WithTimeout(ctx, answerTime)
+	defer cancel()
+	return c.Revealing().Launch(ctx)
+}
+
+// numbered gives IDs to records that have lost theirs.
+func numbered(all, damaged []record) []record {
+	last := 0
+	for _, r := range all {
+		last = max(last, r.ID)
+	}
+	for i := range damaged {
+		last++
+		damaged[i].ID = last
+	}
+	return damaged
+}
+
+// sweep removes what a crash in the middle of a write has left of the other files.
+func (d *Daemon) sweep() {
+	left, _ := filepath.Glob(filepath.Join(d.state, "."+dumpFile+".*")) // the pattern is a good one
+	for _, path := range left {
+		_ = os.Remove(path)
+	}
 }
 
 // HasApps tells whether a daemon with that state folder would keep any app.
@@ -137,12 +217,10 @@ func HasApps(state string) bool {
 	return err == nil && len(files) > 0
 }
 
-func (d *Daemon) putAside(path string, why error) {
-	aside := path + ".unreadable"
-	if err := os.Rename(path, aside); err != nil {
-		why = errors.Join(why, err)
-	}
-	d.log.Error("an app is forgotten: its file cannot be read", "error", why, "kept", aside)
+func (d *Daemon) putAside(path string, why error) error {
+	err := os.Rename(path, aside(path))
+	d.log.Error("the file of an app cannot be read", "error", errors.Join(why, err), "kept", aside(path))
+	return err
 }
 
 func (d *Daemon) recordPath(name string) string {

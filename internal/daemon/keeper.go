@@ -31,25 +31,27 @@ type keeper struct {
 	quit  chan struct{}
 	ended chan struct{} // closed when the loop has ended
 
-	record   record
-	state    api.EntryState
-	since    time.Time
-	master   *master        // nil: none runs
-	store    *fdstore.Store // nil: not opened yet; closed by run
-	exits    chan proc.Exit
-	link     *link
-	again    bool                   // start the next master when this one has ended
-	gone     bool                   // the app is to be forgotten when its master has ended
-	pending  map[string]api.Launch  // of a reload that has not ended yet, by its operation
-	waiters  []chan api.StartAnswer // for the start under way
-	failed   []chan error           // the same, should it fail
-	retry    *time.Timer
-	retryAt  time.Time
-	crashes  int             // in a row
-	idle     []chan struct{} // to close when no master runs
-	waits    []order.Wait    // of an app that is held: for what, as far as it is known
-	watchers []chan struct{} // to close when the state, or the reason for it, becomes another
-	over     sync.Once       // closes quit
+	record    record
+	state     api.EntryState
+	since     time.Time
+	master    *master        // nil: none runs
+	store     *fdstore.Store // nil: not opened yet; closed by run
+	exits     chan proc.Exit
+	link      *link
+	again     bool                   // start the next master when this one has ended
+	gone      bool                   // the app is to be forgotten when its master has ended
+	pending   map[string]api.Launch  // of a reload that has not ended yet, by its operation
+	waiters   []chan api.StartAnswer // for the start under way
+	failed    []chan error           // the same, should it fail
+	retry     *time.Timer
+	retryAt   time.Time
+	rewrite   *time.Timer     // of what could not be written down
+	unwritten string          // why; empty: it is written
+	crashes   int             // in a row
+	idle      []chan struct{} // to close when no master runs
+	waits     []order.Wait    // of an app that is held: for what, as far as it is known
+	watchers  []chan struct{} // to close when the state, or the reason for it, becomes another
+	over      sync.Once       // closes quit
 
 	id     string      // the app's name, which never changes
 	stale  atomic.Bool // something happened since the master was asked last
@@ -69,9 +71,10 @@ const (
 func (d *Daemon) newKeeper(r record) *keeper {
 	k := &keeper{
 		d: d, id: r.Launch.Spec.Name, record: r, state: api.EntryStopped, since: time.Now(), inbox: make(chan func(), 16), quit: make(chan struct{}),
-		ended: make(chan struct{}), pending: map[string]api.Launch{}, retry: time.NewTimer(time.Hour),
+		ended: make(chan struct{}), pending: map[string]api.Launch{}, retry: time.NewTimer(time.Hour), rewrite: time.NewTimer(time.Hour),
 	}
 	k.retry.Stop()
+	k.rewrite.Stop()
 	if r.Failed {
 		k.state = api.EntryFailed
 	}
@@ -94,6 +97,8 @@ func (k *keeper) run() {
 			if k.state == api.EntryWaiting {
 				k.begin()
 			}
+		case <-k.rewrite.C:
+			k.save()
 		case <-k.quit:
 			return
 		}
@@ -177,7 +182,7 @@ func (k *keeper) tellWatchers() {
 func (k *keeper) show() {
 	e := api.Entry{
 		ID: k.record.ID, Name: k.name(), State: k.state, Since: k.since, Why: k.record.Why, Hint: k.record.Hint, Masters: k.record.Masters,
-		Completed: k.record.Completed,
+		Completed: k.record.Completed, Unwritten: k.unwritten,
 	}
 	if k.state == api.EntryHeld {
 		e.Waits = waitsOf(k.waits)
@@ -209,13 +214,31 @@ func (k *keeper) entry() api.Entry {
 // save writes down what shall run.
 func (k *keeper) save() {
 	k.record.Version, k.record.Boot, k.record.Failed = fileVersion, k.d.boot, k.state == api.EntryFailed
-	if err := writeFile(k.d.recordPath(k.name()), k.record); err != nil {
+	err := writeFile(k.d.recordPath(k.name()), k.record)
+	if err == nil {
+		if k.unwritten != "" {
+			k.d.log.Info("app written down", "app", k.name())
+		}
+		k.unwritten = ""
+		k.rewrite.Stop()
+		return
+	}
+	if k.unwritten == "" {
 		k.d.log.Error("app not written down: another daemon would not know it", "app", k.name(), "error", err)
 	}
+	k.unwritten = err.Error()
+	k.rewrite.Reset(rewriteAfter)
 }
+
+// rewriteAfter is how long after a failure an app is written down again: the disk may have been full.
+const rewriteAfter = 5 * time.Second
 
 // start makes the app run as it says. Exactly one of the channels will be answered, each of which has room for that.
 func (k *keeper) start(req api.StartRequest, answer chan api.StartAnswer, failed chan error) {
+	if len(req.Spec.Command) == 0 { // its file could not be read
+		failed <- conflict(k.record.Why, k.record.Hint)
+		return
+	}
 	switch k.state {
 	case api.EntryRunning:
 		k.change(req, answer, failed)
@@ -545,6 +568,7 @@ func (k *keeper) remove() error {
 }
 
 func (k *keeper) forget() {
+	k.rewrite.Stop()
 	if err := os.Remove(k.d.recordPath(k.name())); err != nil && !errors.Is(err, os.ErrNotExist) {
 		k.d.log.Error("app not forgotten", "app", k.name(), "error", err)
 	}

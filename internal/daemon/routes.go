@@ -125,7 +125,7 @@ func with(r *http.Request) (apps, env bool) {
 
 func (d *Daemon) getApps(_ http.ResponseWriter, r *http.Request) (any, error) {
 	apps, env := with(r)
-	return d.entries(r.Context(), apps, env), nil
+	return d.measured(d.entries(r.Context(), apps, env)), nil
 }
 
 func (d *Daemon) getEntry(_ http.ResponseWriter, r *http.Request) (any, error) {
@@ -140,7 +140,27 @@ func (d *Daemon) getEntry(_ http.ResponseWriter, r *http.Request) (any, error) {
 	if apps {
 		d.refresh(r.Context(), []*keeper{k})
 	}
-	return shown(k.entry(), apps, env), nil
+	return d.measured([]api.Entry{shown(k.entry(), apps, env)})[0], nil
+}
+
+// measured puts into the entries what workers take now: what masters told may be old.
+func (d *Daemon) measured(entries []api.Entry) []api.Entry {
+	var apps []api.App
+	for _, e := range entries {
+		if e.App != nil {
+			apps = append(apps, *e.App)
+		}
+	}
+	if len(apps) == 0 {
+		return entries
+	}
+	apps = d.usage.Fill(time.Now(), apps)
+	for i := range entries {
+		if entries[i].App != nil {
+			entries[i].App, apps = &apps[0], apps[1:]
+		}
+	}
+	return entries
 }
 
 // awaitIdle waits until no master runs, for as long as the request says.

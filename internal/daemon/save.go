@@ -30,6 +30,9 @@ func (d *Daemon) postSave(_ http.ResponseWriter, r *http.Request) (any, error) {
 		saved.Apps = append(saved.Apps, rec)
 		answer.Names = append(answer.Names, k.id)
 	}
+	if err := d.keepUnreadable(); err != nil {
+		return nil, &api.Error{Kind: api.KindInternal, Message: "save: " + err.Error(), Hint: "the file cannot be read; move it away"}
+	}
 	if err := writeFile(d.dumpPath(), saved); err != nil {
 		return nil, &api.Error{Kind: api.KindInternal, Message: "save: " + err.Error(), Hint: "the last save stays as it is"}
 	}
@@ -52,6 +55,17 @@ func (d *Daemon) deleteSave(http.ResponseWriter, *http.Request) (any, error) {
 	return answer, nil
 }
 
+// keepUnreadable puts the last save aside if it cannot be read: somebody may yet make sense of it.
+func (d *Daemon) keepUnreadable() error {
+	var last dump
+	err := readFile(d.dumpPath(), &last, func() int { return last.Version })
+	if err == nil || errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	d.log.Error("the last save cannot be read", "error", err, "kept", aside(d.dumpPath()))
+	return os.Rename(d.dumpPath(), aside(d.dumpPath()))
+}
+
 func (d *Daemon) postResurrect(_ http.ResponseWriter, r *http.Request) (any, error) {
 	return answered(d.resurrect(r.Context()))
 }
@@ -65,7 +79,7 @@ func (d *Daemon) resurrect(context.Context) (api.SaveAnswer, error) {
 		return answer, &api.Error{Kind: api.KindNotFound, Message: "nothing was saved", Hint: "start apps, then: muster save"}
 	}
 	if err != nil {
-		return answer, &api.Error{Kind: api.KindInternal, Message: "resurrect: " + err.Error(), Hint: "start the apps by hand, then: muster save"}
+		return answer, &api.Error{Kind: api.KindInternal, Message: "resurrect: " + err.Error(), Hint: "the file stays as it is. Mend it; or start the apps by hand, then: muster save, which puts it aside"}
 	}
 	type outcome struct {
 		name    string

@@ -21,7 +21,13 @@ import (
 // kept makes a place for apps of a daemon, whose daemon is stopped at the end. No process may be left then.
 func kept(t *testing.T) *site {
 	t.Helper()
-	s := &site{t: t, ctx: testutil.Context(t), home: testutil.TempDir(t), dir: testutil.TempDir(t)}
+	return keptAt(t, testutil.TempDir(t))
+}
+
+// keptAt is kept, with a home that is there.
+func keptAt(t *testing.T, home string) *site {
+	t.Helper()
+	s := &site{t: t, ctx: testutil.Context(t), home: home, dir: testutil.TempDir(t)}
 	testutil.Sweep(t, "MUSTER_HOME="+s.home)
 	t.Cleanup(func() {
 		if t.Failed() {

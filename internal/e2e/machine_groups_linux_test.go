@@ -77,6 +77,14 @@ func (g *groups) make(controllers, dir string) {
 	}
 }
 
+// hasV1 tells whether a controller is one of version 1.
+func (g *groups) hasV1(controller string) bool {
+	return slices.ContainsFunc(g.dirs, func(group string) bool {
+		controllers, _, _ := strings.Cut(group, "=")
+		return hasAll(controllers, controller)
+	})
+}
+
 // env tells the role "boot" where they are.
 func (g *groups) env() string { return "E2E_GROUPS=" + strings.Join(g.dirs, " ") }
 

@@ -159,7 +159,7 @@ type News string
 
 // The news.
 const (
-	NewsReady        News = "ready"         // the worker serves
+	NewsReady        News = "ready"         // the worker serves; of a spare: it has booted
 	NewsServing      News = "serving"       // every slot is served
 	NewsLeft         News = "left"          // the worker exited, as it should
 	NewsFailed       News = "failed"        // the worker exited, as it should not

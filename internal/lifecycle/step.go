@@ -137,6 +137,7 @@ func (s *step) ready(w *Worker) {
 	w.Spawned = true
 	if w.Slot == NoSlot {
 		w.Phase, w.ReadyAt, s.SpareFailed = Waiting, s.now, 0
+		s.emit(Announce{News: NewsReady, Worker: w.ID, Slot: NoSlot})
 		return
 	}
 	w.Phase, w.Served, w.ReadyAt = Serving, true, s.now

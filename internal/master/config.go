@@ -34,8 +34,8 @@ type Config struct {
 	Version  string   // of this program
 	// Reload resolves the Spec of c again, as files and environment are now. Nil: a reload starts the same again.
 	Reload func(c Config) (Config, error) `json:"-"`
-	// Opened, unless nil, is called when everything is open that could have been refused. No worker has started.
-	Opened func() `json:"-"`
+	// Opened, unless nil, is called with the path of the control socket when everything is open that could have been refused. No worker has started.
+	Opened func(socket string) `json:"-"`
 
 	// Given are sockets from a manager above, by the names of the listeners that they are. The master closes them.
 	Given map[string]int `json:"-"`

@@ -86,6 +86,17 @@ func (m *Master) publishPlace() error {
 	return nil
 }
 
+// keepPublished does so, and tries again until it has: the disk may be full, and workers serve. What the former master has left names the same
+// socket.
+func (m *Master) keepPublished() {
+	if err := m.publishPlace(); err != nil {
+		m.log.Error("what is told of this master is of the one before", keyError, err)
+		m.after(publishAgain, m.keepPublished)
+	}
+}
+
+const publishAgain = 10 * time.Second
+
 func (m *Master) serveControl(l net.Listener) {
 	s := apiserver.New(l, m.api(), slog.NewLogLogger(m.log.Handler(), slog.LevelDebug))
 	m.control.server = s

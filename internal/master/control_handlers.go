@@ -29,7 +29,17 @@ func (m *Master) getReady(_ http.ResponseWriter, r *http.Request) (any, error) {
 }
 
 func (m *Master) getApp(_ http.ResponseWriter, r *http.Request) (any, error) {
-	return ask(r.Context(), m, m.describeApp)
+	a, err := ask(r.Context(), m, m.describeApp)
+	if err != nil {
+		return nil, err
+	}
+	return m.usage.Fill(time.Now(), []api.App{a})[0], nil // outside of the loop: it reads what there is of every process
+}
+
+func (m *Master) getLaunch(_ http.ResponseWriter, r *http.Request) (any, error) {
+	return ask(r.Context(), m, func() api.Launch {
+		return api.Launch{Spec: m.cfg.Spec, Base: m.cfg.Base, FileForm: m.cfg.FileForm, Env: m.cfg.HostEnv}
+	})
 }
 
 func (m *Master) getOperation(_ http.ResponseWriter, r *http.Request) (any, error) {

@@ -13,6 +13,7 @@ var routes = []apiserver.Route[*Master]{
 	apiserver.On(http.MethodGet, api.PathReady, apiserver.Anyone, (*Master).getReady),
 	apiserver.On(http.MethodGet, api.PathApp, apiserver.Owner, (*Master).getApp),
 	apiserver.On(http.MethodGet, api.PathEnv, apiserver.Owner, (*Master).getEnv),
+	apiserver.On(http.MethodGet, api.PathLaunch, apiserver.Owner, (*Master).getLaunch),
 	apiserver.On(http.MethodGet, api.PathEvents, apiserver.Owner, (*Master).getEvents),
 	apiserver.On(http.MethodGet, api.PathLogs, apiserver.Owner, (*Master).getLogs),
 	apiserver.On(http.MethodGet, api.PathOperation, apiserver.Owner, (*Master).getOperation),

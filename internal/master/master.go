@@ -17,6 +17,7 @@ import (
 	"github.com/musterd/muster/internal/logs"
 	"github.com/musterd/muster/internal/proc"
 	"github.com/musterd/muster/internal/rundir"
+	"github.com/musterd/muster/internal/stats"
 )
 
 // Master is one app's supervisor. Only its loop touches it, except for what says otherwise.
@@ -46,6 +47,7 @@ type Master struct {
 
 	run     *rundir.Folder // closed by close
 	control control
+	usage   stats.Sampler // for the API, outside of the loop
 	spawner *proc.Spawner
 	guard   *proc.Guard
 	reaper  *proc.Reaper
@@ -89,7 +91,7 @@ func Run(ctx context.Context, cfg Config) (int, error) {
 		return 1, err
 	}
 	if cfg.Opened != nil {
-		cfg.Opened()
+		cfg.Opened(m.run.Socket())
 	}
 	return m.runOn(ctx)
 }

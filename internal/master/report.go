@@ -49,6 +49,10 @@ func (m *Master) announce(a lifecycle.Announce) {
 	}
 	switch a.News {
 	case lifecycle.NewsReady:
+		if a.Slot == lifecycle.NoSlot {
+			log.Info("spare booted", keyAfter, m.since(a.Worker))
+			return
+		}
 		log.Info("worker ready", keyAfter, m.since(a.Worker))
 	case lifecycle.NewsServing:
 		log.Info("serving", keyWorkers, m.state.Want)

@@ -21,7 +21,7 @@ const revisionGap = 10000
 // Resume goes on with the workers of a master that was killed: names are those of the descriptors from first on, as the store has given
 // them. What adapt returns is as for Restore; opened is Config.Opened. The error tells that there is nothing to go on with: the workers are
 // ended, the descriptors closed, and the store is empty. Otherwise it is Run.
-func Resume(ctx context.Context, names []string, first int, adapt func(Config) Config, opened func()) (int, error) {
+func Resume(ctx context.Context, names []string, first int, adapt func(Config) Config, opened func(socket string)) (int, error) {
 	g := given{}
 	for i, name := range names {
 		unix.CloseOnExec(first + i)
@@ -48,11 +48,9 @@ func Resume(ctx context.Context, names []string, first int, adapt func(Config) C
 	m.openStore()
 	m.later(func() { m.reconcile(s) })
 	m.strangers(processes)
-	if err := m.publishPlace(); err != nil {
-		m.log.Error("commands do not find this master", keyError, err)
-	}
+	m.keepPublished()
 	if opened != nil {
-		opened()
+		opened(m.run.Socket())
 	}
 	return m.runOn(ctx)
 }

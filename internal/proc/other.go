@@ -58,6 +58,9 @@ func program(doc stage.Doc) string {
 	return doc.Path
 }
 
+// Sessions is not known on this system.
+func Sessions() map[int]Use { return nil }
+
 // Environ is not available on this system.
 func Environ(int) ([]string, error) { return nil, errors.ErrUnsupported }
 
@@ -258,6 +261,3 @@ func Pin(int, []int) error { return errors.ErrUnsupported }
 
 // Observe is not available on this system.
 func Observe([]int) (Activity, error) { return Activity{}, errors.ErrUnsupported }
-
-// Used is not available on this system.
-func Used(int) (byte, time.Duration, error) { return 0, 0, errors.ErrUnsupported }
