@@ -15,6 +15,7 @@ import (
 	"github.com/musterd/muster/internal/master"
 	"github.com/musterd/muster/internal/notify"
 	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
 )
 
 type runCommand struct {
@@ -111,9 +112,19 @@ func (o *output) foreground(spec app.Spec, dir string, isFileForm bool) (err err
 // begin runs a master, or goes on with the workers of one that was killed, where a manager has kept its descriptors: names are those.
 func begin(ctx context.Context, config master.Config, names []string) (int, error) {
 	if !master.HasState(names) {
+		if len(config.Given) == 0 {
+			closeGiven(names)
+		}
 		return master.Run(ctx, config)
 	}
 	return master.Resume(ctx, names, notify.FirstFD, revived, config.Opened)
+}
+
+// closeGiven closes what a manager has got of a master that was killed before it had given all of it.
+func closeGiven(names []string) {
+	for i := range names {
+		_ = unix.Close(notify.FirstFD + i)
+	}
 }
 
 // revived completes a Config that has come through a snapshot.

@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -35,6 +36,14 @@ func (s *site) daemonSocket() string { return filepath.Join(s.home, "run", ".dae
 // newMaster waits until another master of the app answers than the one that was lost, and every slot is served, after so many respawns.
 func (s *site) newMaster(lost, respawns int) *api.App {
 	s.t.Helper()
+	return s.awaitApp(func(e api.Entry) bool {
+		return e.PID != lost && e.App.State == api.AppServing && e.App.Respawns >= respawns
+	})
+}
+
+// awaitApp waits until the app is as it should be.
+func (s *site) awaitApp(is func(api.Entry) bool) *api.App {
+	s.t.Helper()
 	c := client.New(s.daemonSocket())
 	defer c.Close()
 	ctx, cancel := context.WithTimeout(s.ctx, 30*time.Second)
@@ -50,12 +59,13 @@ func (s *site) newMaster(lost, respawns int) *api.App {
 			s.t.Fatal(err)
 		}
 		for _, e := range all {
-			if e.Name == "site" && e.App != nil && e.PID != lost && e.App.State == api.AppServing && e.App.Respawns >= respawns {
+			if e.Name == "site" && e.App != nil && is(e) {
 				return e.App
 			}
 		}
 		if _, err := events.Next(); err != nil {
-			s.t.Fatalf("no new master: %v; %+v", err, all)
+			text, _ := json.Marshal(all)
+			s.t.Fatalf("no such app: %v; %s", err, text)
 		}
 	}
 }

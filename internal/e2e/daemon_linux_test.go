@@ -182,18 +182,6 @@ func TestMasterIsReplaced(t *testing.T) {
 			t.Errorf("%d masters were lost, not %d", e.Masters, lost)
 		}
 	}
-	// Both at once: the next daemon starts what shall run.
-	before := s.entry("site")
-	s.killDaemon()
-	killAndAwait(t, before.PID)
-	s.require(0, "site", "start", "site")
-	for _, slot := range before.App.Slots {
-		text, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", slot.Workers[0].PID))
-		if err == nil && len(text) > 0 { // of a zombie it is empty
-			t.Errorf("a worker of the lost master was left: %q", text)
-		}
-	}
-	s.requireRelease("one")
 }
 
 func TestSaveAndResurrect(t *testing.T) {

@@ -11,4 +11,7 @@
 //	  │◄── from descriptor 3 on, LISTEN_FDNAMES ──┤
 //
 // What the process sent before its end waits in the socket and is kept, too.
+//
+// Where the store may be killed together with the process there is a second way: a [Box], whose descriptor a third process holds without knowing
+// of it.
 package fdstore

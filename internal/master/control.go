@@ -109,7 +109,7 @@ func (m *Master) serveControl(l net.Listener) {
 
 // resumeControl serves the API again on the socket that lived through an upgrade. Clients have been waiting in its queue.
 func (m *Master) resumeControl() {
-	if m.control.socket < 0 {
+	if m.control.socket < 0 || m.control.server != nil {
 		return
 	}
 	f := os.NewFile(uintptr(dup(m.control.socket)), "control socket")

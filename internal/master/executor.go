@@ -60,7 +60,7 @@ func (m *Master) drain(w *worker) {
 			return
 		}
 	}
-	if m.cfg.speaksNode() && w.online && w.conn.Disconnect() == nil {
+	if m.cfg.speaksNode() && w.online && w.conn != nil && w.conn.Disconnect() == nil {
 		return
 	}
 	w.terminate(m.stopSignal(w))

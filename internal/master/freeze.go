@@ -16,6 +16,10 @@ func (m *Master) freeze() (s *snapshot, release func()) {
 	s.Recent = m.recentEvents()
 	if m.survives() {
 		s.Pages = savedPages{Number: m.kept.pages.Number(), Names: m.kept.names[:]}
+		if m.kept.box != nil {
+			ends := m.kept.box.FDs()
+			s.Box = &ends
+		}
 	}
 	if m.guard != nil {
 		s.Guard = m.guard.Handle()

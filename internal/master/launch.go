@@ -36,6 +36,7 @@ func (m *Master) launch(w *worker) (*launchPlan, error) {
 	p := &launchPlan{}
 	err := m.connect(w, p)
 	if err == nil {
+		m.giveBox(w, p)
 		err = m.describe(w, p)
 	}
 	if err != nil {

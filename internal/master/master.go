@@ -7,7 +7,6 @@ import (
 	"math/rand/v2"
 	"os"
 	"os/signal"
-	"path/filepath"
 	"runtime/debug"
 	"sync"
 	"time"
@@ -84,16 +83,29 @@ type alarm struct {
 // Run supervises the app until it is stopped by a signal, gives up, or ctx ends, and returns the exit code of the process. The error is for
 // what kept the app from starting.
 func Run(ctx context.Context, cfg Config) (int, error) {
-	m := newMaster(cfg)
-	m.output = m.newOutput()
-	if err := m.open(); err != nil {
-		m.close()
+	folder, err := rundir.Open(cfg.App.Name, cfg.switches()) // first, so that a name which is taken is told as that
+	if err != nil {
 		return 1, err
+	}
+	m, lost := former(folder, cfg.adapt)
+	if m == nil {
+		m = newMaster(cfg)
+		m.run, m.output = folder, m.newOutput()
+		if err := m.open(lost); err != nil {
+			m.close()
+			return 1, err
+		}
 	}
 	if cfg.Opened != nil {
 		cfg.Opened(m.run.Socket())
 	}
 	return m.runOn(ctx)
+}
+
+// adapt completes a Config of a former master by what only this process knows.
+func (c *Config) adapt(of Config) Config {
+	of.Reload, of.Version = c.Reload, c.Version
+	return of
 }
 
 // runOn lets the master run to the end of its app, or of itself: one whose upgrade failed is followed by one that goes on with its workers.
@@ -166,16 +178,18 @@ func policy(cfg Config) lifecycle.Policy {
 	return p
 }
 
-// open takes everything from the system that can be refused. What it took is given back by close.
-func (m *Master) open() error {
-	var err error
-	if m.run, err = rundir.Open(m.cfg.App.Name, m.cfg.switches()); err != nil { // first, so that a name which is taken is told as that
-		return err
-	}
+// open takes everything from the system that can be refused. What it took is given back by close. Workers of a former master are ended: lost says
+// why nobody could go on with them.
+func (m *Master) open(lost error) error {
 	if err := m.openLogs(); err != nil {
 		return err
 	}
-	m.endFormer()
+	if m.run.Former() != "" {
+		m.endFormer(lost)
+		if err := m.run.Renew(); err != nil {
+			return err
+		}
+	}
 	if err := m.openListeners(); err != nil {
 		return err
 	}
@@ -190,19 +204,6 @@ func (m *Master) open() error {
 		return err
 	}
 	return m.limitFrom(&m.cfg)
-}
-
-// endFormer ends the workers of a master that was killed together with who kept its descriptors: they hold the app's addresses, and nobody
-// can speak with them any more.
-func (m *Master) endFormer() {
-	former := m.run.Former()
-	if former == "" {
-		return
-	}
-	proc.KillByVariable("NOTIFY_SOCKET", former+string(filepath.Separator))
-	if err := os.RemoveAll(former); err != nil {
-		m.log.Warn("folder of a former master not removed", keyPath, former, keyError, err)
-	}
 }
 
 // openGuard starts what ends the workers with the master, where nobody keeps them for the next one.

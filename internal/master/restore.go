@@ -32,6 +32,7 @@ func Restore(ctx context.Context, number string, adapt func(Config) Config) (int
 	if err != nil {
 		return 1, err
 	}
+	m.restoreBox(s.Box)
 	m.openStore()
 	m.later(m.upgraded)
 	return m.runOn(ctx)
@@ -174,6 +175,7 @@ func (m *Master) reviveWorker(s savedWorker) *worker {
 	w.begun = s.Begun
 	w.tail.Refill(s.Tail)
 	w.stdout, w.stderr = openPipe(s.Output[0]), openPipe(s.Output[1])
+	w.severed = s.Severed
 	if s.Channel >= 0 {
 		conn, err := nodeipc.New(s.Channel, nodeipc.Options{State: s.Business})
 		if err != nil {
@@ -190,8 +192,23 @@ func (m *Master) reviveWorker(s savedWorker) *worker {
 			w.notify = socket
 		}
 	}
+	if s.Notify < 0 && s.Reopen {
+		m.reopenNotify(w)
+	}
 	m.workers[w.id] = w
 	return w
+}
+
+// reopenNotify listens again where a worker sends to, and nobody has listened since the end of the former master.
+func (m *Master) reopenNotify(w *worker) {
+	socket, err := notify.Listen(m.notifyPath(w.id))
+	if err == nil {
+		w.notify = socket
+		err = m.letNotify(w)
+	}
+	if err != nil {
+		m.log.Error("notify socket lost", logs.KeyWorker, w.id, keyError, err)
+	}
 }
 
 // openPipe is the read end of a worker's stream, or of an empty one.

@@ -12,6 +12,7 @@ import (
 	"github.com/musterd/muster/api"
 	"github.com/musterd/muster/internal/fdstore"
 	"github.com/musterd/muster/internal/lifecycle"
+	"github.com/musterd/muster/internal/logs"
 	"github.com/musterd/muster/internal/proc"
 )
 
@@ -31,10 +32,43 @@ func Resume(ctx context.Context, names []string, first int, adapt func(Config) C
 	processes := g.processes()
 	defer closeProcesses(processes)
 	s, number, err := g.snapshot(processes)
+	if err == nil {
+		if s.Folder.Lock = g.take(nameLock); s.Folder.Lock < 0 {
+			err = errNoLock
+		}
+	}
 	if err != nil {
 		disown(names, processes)
 		return 1, fmt.Errorf("go on with the workers of a master that was killed: %w", err)
 	}
+	m, err := succeed(s, number, g, processes, g.box(), adapt)
+	if err != nil {
+		return 1, err
+	}
+	if opened != nil {
+		opened(m.run.Socket())
+	}
+	return m.runOn(ctx)
+}
+
+// box is the app's box, if it was given.
+func (g given) box() *fdstore.Box {
+	fd := g.take(nameBox)
+	if fd < 0 {
+		return nil
+	}
+	box, content, err := fdstore.OpenBox(fd)
+	if err != nil {
+		return nil
+	}
+	for _, k := range content { // the store has given the same
+		closeFD(k.FD)
+	}
+	return box
+}
+
+// succeed makes the master that goes on from a snapshot whose descriptors are filled in. Those that it has no use for stay in g and processes.
+func succeed(s *snapshot, number uint64, g given, processes map[lifecycle.WorkerID]proc.Handle, box *fdstore.Box, adapt func(Config) Config) (*Master, error) {
 	s.Config = adapted(s.Config, adapt)
 	for gen, cfg := range s.Memory.Configs {
 		s.Memory.Configs[gen] = adapted(cfg, adapt)
@@ -42,17 +76,25 @@ func Resume(ctx context.Context, names []string, first int, adapt func(Config) C
 	s.Memory.Revision += revisionGap
 	m, err := revive(s, nil)
 	if err != nil {
-		return 1, err
+		return nil, err
 	}
-	m.kept.number, m.kept.stale = number, g.pageNames()
+	m.kept.number, m.kept.stale, m.kept.box = number, g.pageNames(), box
 	m.openStore()
 	m.later(func() { m.reconcile(s) })
 	m.strangers(processes)
-	m.keepPublished()
-	if opened != nil {
-		opened(m.run.Socket())
+	m.beFound()
+	return m, nil
+}
+
+// beFound lets clients find this process, on the socket of the former master if that has lived.
+func (m *Master) beFound() {
+	if m.control.socket >= 0 {
+		m.keepPublished()
+		return
 	}
-	return m.runOn(ctx)
+	if err := m.openControl(); err != nil {
+		m.log.Error("commands do not find this master", keyError, err)
+	}
 }
 
 // snapshot is the state of the former master, with the descriptors that it has left.
@@ -96,10 +138,7 @@ func closeProcesses(processes map[lifecycle.WorkerID]proc.Handle) {
 // fill puts the descriptors that were given in the place of the numbers that they had in the former master. It takes the processes that it
 // uses out of the map.
 func (s *snapshot) fill(g given, processes map[lifecycle.WorkerID]proc.Handle) error {
-	s.Folder.Lock, s.Control = g.take(nameLock), g.take(nameControl)
-	if s.Folder.Lock < 0 {
-		return errNoLock
-	}
+	s.Control = g.take(nameControl)
 	if s.Control >= 0 { // the kernel tells who connects the process that has called listen last
 		if err := unix.Listen(s.Control, unix.SOMAXCONN); err != nil {
 			return fmt.Errorf("listen on the control socket: %w", err)
@@ -116,14 +155,17 @@ func (s *snapshot) fill(g given, processes map[lifecycle.WorkerID]proc.Handle) e
 	s.Waiting = nil
 	var living []savedWorker
 	for _, w := range s.Workers {
-		if h, started := processes[w.ID]; started {
+		h, lives := processes[w.ID]
+		if !lives && w.Process.PID == 0 { // see redoStarts
+			continue
+		}
+		w.Process.PIDFD = -1
+		if lives {
 			w.Process = h
 			delete(processes, w.ID)
-		} else if w.Process.PID == 0 || w.Ended != nil {
-			w.Process.PIDFD = -1
-		}
-		if w.Process.PID == 0 { // see redoStarts
-			continue
+		} else if w.Ended == nil { // nobody has seen it
+			proc.KillByVariable(proc.TokenVariable, w.Process.Token)
+			w.Ended = &proc.Exit{}
 		}
 		w.fill(g)
 		living = append(living, w)
@@ -158,6 +200,7 @@ func (l *savedListener) fill(g given, i int) error {
 func (w *savedWorker) fill(g given) {
 	w.Channel, w.Notify = g.take(nameWorker(w.ID, partChannel)), g.take(nameWorker(w.ID, partNotify))
 	w.Output = [2]int{g.take(nameWorker(w.ID, partStdout)), g.take(nameWorker(w.ID, partStderr))}
+	w.Severed, w.Reopen = w.Ended == nil && w.Output[0] < 0 && w.Output[1] < 0, w.Ended == nil
 	w.Rescued, w.Unacked = nil, 0 // what was on its way is not known any more
 }
 
@@ -220,6 +263,9 @@ func (m *Master) redo(w *worker) {
 	case k == nil:
 		w.kill()
 		return
+	case w.severed && w.process != nil && !w.process.Ended():
+		m.replaceSevered(w)
+		return
 	case w.process != nil && !k.Spawned:
 		w.started = time.Now()
 		m.later(func() {
@@ -237,6 +283,19 @@ func (m *Master) redo(w *worker) {
 		m.probe(w) // its message may have been lost
 	}
 }
+
+// replaceSevered has a worker replaced whose output or channel was lost with the former master: what it writes ends it, or is lost. One that
+// serves goes on until another does.
+func (m *Master) replaceSevered(w *worker) {
+	m.log.Warn("worker is replaced: what it wrote to was lost with the former master", logs.KeySlot, w.slot, logs.KeyWorker, w.id, logs.KeyPID, w.handle.PID)
+	if !w.ready {
+		w.kill()
+		return
+	}
+	m.step(lifecycle.Recycle{Worker: w.id, Why: whySevered, Hard: true})
+}
+
+const whySevered = "its output or channel was lost"
 
 // redoStarts tells the core of workers whose start the former master did not finish. A process that was being started has ended with it,
 // or is ended now.

@@ -50,6 +50,7 @@ type snapshot struct {
 	Groups    *cgroup.Group    `json:"groups,omitempty"`
 	Together  app.GroupLimits  `json:"together,omitzero"` // in force for Groups
 	Refused   []string         `json:"refused,omitempty"`
+	Box       *[2]int          `json:"box,omitempty"` // both ends of the app's box
 }
 
 // savedPages is what a master has told its store of the pages of its state.
@@ -105,6 +106,8 @@ type savedWorker struct {
 	Inspect   int                   `json:"inspect,omitempty"` // port of Node's inspector
 	Unheard   []savedEvent          `json:"unheard,omitempty"`
 	Unnoticed []notify.Message      `json:"unnoticed,omitempty"`
+	Severed   bool                  `json:"-"` // it lives, and nobody has the other ends of its streams
+	Reopen    bool                  `json:"-"` // its notify socket was lost
 }
 
 type savedRescue struct {
@@ -178,6 +181,9 @@ func (s *snapshot) fds() []int {
 	}
 	for _, r := range s.Waiting {
 		all = append(all, r.FD)
+	}
+	if s.Box != nil {
+		all = append(all, s.Box[:]...)
 	}
 	return all
 }

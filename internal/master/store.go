@@ -20,6 +20,7 @@ import (
 //
 //	state.N.0, state.N.1        the two pages of the state; see fdstore.Pages
 //	lock, control               the place of the master, and the socket of its API
+//	box                         the app's box; see below
 //	l1.2                        socket 2 of listener 1
 //	m1.slots, m1.buckets        the maps that steer connections of listener 1
 //	w7.process.4711.TOKEN       the pidfd of worker 7
@@ -50,6 +51,10 @@ type keeping struct {
 
 	restUntil time.Time // a state that takes long to write is not written for its own sake
 	late      bool      // and has changed since, or may have
+
+	box       *fdstore.Box // nil: none
+	boxed     bool         // it is up to date
+	boxFailed bool         // it is not, and cannot be
 }
 
 // keepsOn tells whether somebody keeps descriptors for this process.
@@ -68,6 +73,7 @@ func (m *Master) openStore() {
 		return
 	}
 	m.kept.store, m.kept.pages = fdstore.NewClient(os.Getenv("NOTIFY_SOCKET")), pages
+	m.openBox()
 }
 
 // survives tells whether workers live on when the master is killed.
@@ -90,7 +96,11 @@ func (m *Master) keepAll() {
 	old := append(m.kept.stale, m.kept.names[:]...)
 	m.kept.stale = nil
 	m.kept.names = [2]string{fmt.Sprint(nameState, time.Now().UnixNano(), ".0"), fmt.Sprint(nameState, time.Now().UnixNano(), ".1")}
+	m.kept.boxed = false
 	m.persist()
+	if m.kept.box != nil {
+		m.push(nameBox, m.kept.box.FD())
+	}
 	for i, fd := range m.kept.pages.FDs() {
 		m.push(m.kept.names[i], fd)
 	}
@@ -134,6 +144,7 @@ func (m *Master) noteStore(err error) {
 }
 
 func (m *Master) keepListener(l *listener) {
+	m.kept.boxed = false
 	if l.closed || !m.survives() {
 		return
 	}
@@ -147,10 +158,14 @@ func (m *Master) keepListener(l *listener) {
 	}
 }
 
-func (m *Master) keepSocket(l *listener, i int) { m.push(nameSocket(l.index, i), l.sockets[i].FD()) }
+func (m *Master) keepSocket(l *listener, i int) {
+	m.kept.boxed = false
+	m.push(nameSocket(l.index, i), l.sockets[i].FD())
+}
 
 // unkeepListener forgets a listener whose sockets are closed.
 func (m *Master) unkeepListener(l *listener) {
+	m.kept.boxed = false
 	for i := range l.sockets {
 		m.unkeep(nameSocket(l.index, i))
 	}
@@ -163,7 +178,7 @@ func (m *Master) unkeepListener(l *listener) {
 // unkeepAll forgets everything, at the end of the app: the state first, so that nobody goes on with a part of the rest.
 func (m *Master) unkeepAll() {
 	names := append(m.kept.names[:], m.kept.stale...)
-	for _, name := range append(names, nameLock, nameControl) {
+	for _, name := range append(names, nameLock, nameControl, nameBox) {
 		if name != "" && !m.kept.failed {
 			m.unkeep(name)
 		}
@@ -217,11 +232,16 @@ func (m *Master) keepWorker(w *worker) {
 }
 
 func (m *Master) pushFile(name string, f *logs.Reader) {
+	withFD(f, func(fd int) { m.push(name, fd) })
+}
+
+// withFD calls do with the descriptor, unless it is closed.
+func withFD(f *logs.Reader, do func(fd int)) {
 	if f == nil {
 		return
 	}
 	if raw, err := f.SyscallConn(); err == nil {
-		_ = raw.Control(func(fd uintptr) { m.push(name, int(fd)) }) // fails only where it is closed
+		_ = raw.Control(func(fd uintptr) { do(int(fd)) }) // fails only where it is closed
 	}
 }
 
@@ -242,6 +262,7 @@ func (m *Master) persist() {
 	if !m.survives() {
 		return
 	}
+	m.fillBox()
 	text, err := marshalSnapshot(m.liveSnapshot())
 	if err == nil {
 		err = m.kept.pages.Write(text)

@@ -70,6 +70,8 @@ type worker struct {
 	handle       proc.Handle               // of the process
 	end          *ending                   // of the process
 	inspectPort  int                       // of Node's inspector; zero: none
+	box          boxPlace                  // of what it holds for the next master
+	severed      bool                      // nobody has the other ends of its streams
 	output       [2]*logs.Reader           // what the pumps read, and close
 	begun        [2][]byte                 // unfinished lines that another program image has read
 	unfinished   [2]atomic.Pointer[[]byte] // those that the pumps have left for the next
@@ -155,6 +157,7 @@ func (m *Master) spawned(w *worker, p *proc.Process) {
 	m.publish(m.eventOf(api.EventStarted, w, ""))
 	m.noteTryBegins()
 	m.keepWorker(w)
+	m.recordWorker(w)
 	m.readStreams(w)
 	m.step(lifecycle.Spawned{Worker: w.id})
 	m.handOff(w)
@@ -268,6 +271,7 @@ func (m *Master) exited(w *worker, exit proc.Exit) {
 		_ = w.process.Close()
 	}
 	m.unkeepWorker(w)
+	m.unrecordWorker(w)
 	w.release()
 	delete(m.workers, w.id)
 	m.exits = append(m.exits, exitNote{worker: w.id, gen: w.gen, why: why, lived: time.Since(w.started), pid: w.handle.PID, tail: tail})

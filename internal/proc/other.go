@@ -123,6 +123,12 @@ type Process struct {
 // Adopt is not available on this system.
 func Adopt(Handle) (*Process, error) { return nil, errors.ErrUnsupported }
 
+// Ended is always true.
+func (p *Process) Ended() bool { return true }
+
+// Open is not available on this system.
+func (h Handle) Open() (int, error) { return -1, errors.ErrUnsupported }
+
 // Handle describes the process.
 func (p *Process) Handle() Handle { return Handle{PID: p.pid, PIDFD: -1} }
 

@@ -45,7 +45,7 @@ func newProcess(pid, pidfd int, token string) (*Process, error) {
 // child and Wait tells its exit in full; otherwise somebody else reaps it, and
 // Wait tells the exit only where the kernel does.
 func Adopt(h Handle) (*Process, error) {
-	pidfd, err := h.open()
+	pidfd, err := h.Open()
 	if err != nil {
 		return nil, fmt.Errorf("adopt process %d: %w", h.PID, err)
 	}
@@ -64,15 +64,15 @@ func Adopt(h Handle) (*Process, error) {
 	return p, nil
 }
 
-// open gives the handle's pidfd, or opens one if the pid still means the process
-// that was born then.
-func (h Handle) open() (int, error) {
+// Open gives the handle's pidfd, or opens one, which is the caller's, if the pid
+// still means the process that was born then; else [os.ErrProcessDone].
+func (h Handle) Open() (int, error) {
 	if h.PIDFD >= 0 {
 		return h.PIDFD, nil
 	}
 	fd, err := unix.PidfdOpen(h.PID, 0)
 	if err != nil {
-		return -1, err
+		return -1, gone(err)
 	}
 	born, err := system.born(h.PID)
 	if err == nil && (h.Born == "" || born != h.Born) {
@@ -124,6 +124,13 @@ func (p *Process) SignalGroup(sig unix.Signal) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return gone(control(p.file, func(fd int) error { return signalGroup(fd, p.pid, sig) }))
+}
+
+// Ended reports whether the process has ended, be it reaped or not.
+func (p *Process) Ended() bool {
+	is := true
+	_ = control(p.file, func(fd int) error { is = ended(fd); return nil }) // fails only after Close
+	return is
 }
 
 func gone(err error) error {

@@ -40,7 +40,9 @@ type Info struct {
 type Folder struct {
 	path    string
 	private string
-	former  string   // private folder of a master that was killed, if it is there; see Former
+	former  string // private folder of a master that was killed, if it is there; see Former
+	shared  bool   // the private folder can be reached by other users
+	base    string
 	lock    *os.File // open for the life of the master; closed by Close
 }
 
@@ -64,13 +66,13 @@ func (e *TakenError) Hint() string {
 
 // Open makes the place of a master and holds its name until Close, or until the process ends. A *TakenError means that another master
 // has the name, a *ForeignError that the folder is another user's. Sockets in the private folder of one that is shared can be reached by other
-// users, as far as they let them.
+// users, as far as they let them. Where a killed master has left workers, see Former, there is no private folder before Renew or Continue.
 func Open(name string, isShared bool) (*Folder, error) {
 	base, err := openBase()
 	if err != nil {
 		return nil, err
 	}
-	f := &Folder{path: filepath.Join(base, name)}
+	f := &Folder{path: filepath.Join(base, name), base: base, shared: isShared}
 	if f.lock, err = hold(f.path); err != nil {
 		return nil, f.refused(name, err)
 	}
@@ -78,13 +80,39 @@ func Open(name string, isShared bool) (*Folder, error) {
 	awaitGuard(old.Private)
 	if isPrivate(old.Private) {
 		f.former = old.Private
+		return f, nil
 	}
-	f.clear() // what a killed master left
-	if f.private, err = makeFolder(base, isShared); err != nil {
+	if err := f.Renew(); err != nil {
 		f.Close()
 		return nil, err
 	}
 	return f, nil
+}
+
+// Renew removes what a killed master has left, and makes the private folder. Until then that master's folder can be found, so that nothing is
+// forgotten by one that is killed meanwhile.
+func (f *Folder) Renew() (err error) {
+	if f.former != "" {
+		_ = os.RemoveAll(f.former) // what stays of it is never looked at again
+		f.former = ""
+	}
+	f.clear()
+	f.private, err = makeFolder(f.base, f.shared)
+	return err
+}
+
+// Continue describes the place for Adopt, with the private folder that a killed master has left: its workers know it. The folder itself is of
+// no more use; the lock in the description is the caller's.
+func (f *Folder) Continue() (Handle, error) {
+	h := f.Handle()
+	lock, err := unix.FcntlInt(uintptr(h.Lock), unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		return h, fmt.Errorf("keep the lock of %s: %w", f.path, err)
+	}
+	h.Private, h.Lock = f.former, lock
+	f.private, f.former = f.former, ""
+	_ = os.Remove(f.Socket()) // nobody listens on it
+	return h, f.lock.Close()
 }
 
 // guardTime bounds the wait for the guard of a master that was killed.
@@ -139,8 +167,8 @@ func makeFolder(base string, isShared bool) (string, error) {
 // Private is the folder for what must go with the master even if it is killed.
 func (f *Folder) Private() string { return f.private }
 
-// Former is the private folder that a killed master has left, because nobody guarded it: its workers may live. Empty: there is none. It is the
-// caller's to remove.
+// Former is the private folder that a killed master has left, because nobody guarded it: its workers may live. Empty: there is none. See Renew
+// and Continue.
 func (f *Folder) Former() string { return f.former }
 
 // Socket is the path for the control socket.
@@ -176,9 +204,11 @@ func (f *Folder) Close() {
 	if f.private != "" {
 		_ = os.RemoveAll(f.private) // the guard tries again
 	}
-	f.clear()
-	_ = os.Remove(f.lock.Name())
-	_ = os.Remove(f.path)
+	if f.former == "" { // else the next one must find it
+		f.clear()
+		_ = os.Remove(f.lock.Name())
+		_ = os.Remove(f.path)
+	}
 	_ = f.lock.Close()
 }
 

@@ -139,9 +139,20 @@ func TestNameOfAKilledMasterIsFree(t *testing.T) {
 		done.Store(true)
 		_ = guard.Close()
 	}()
-	open(t, "api")
+	f := open(t, "api")
 	if !done.Load() {
 		t.Error("the name was free before the guard had done its work")
+	}
+	if f.Former() != infos[0].Private || f.Private() != "" {
+		t.Errorf("former folder %q, private folder %q; the dead one left %+v", f.Former(), f.Private(), infos[0])
+	}
+	f.Close() // as if it were killed here: the next one must find the workers as well
+	f = open(t, "api")
+	if f.Former() != infos[0].Private {
+		t.Errorf("former folder %q", f.Former())
+	}
+	if err := f.Renew(); err != nil || f.Former() != "" || f.Private() == "" {
+		t.Errorf("%v, former folder %q, private folder %q", err, f.Former(), f.Private())
 	}
 	if left, err := rundir.All(); err != nil || len(left) > 0 {
 		t.Errorf("the dead one is still there: %v, %v", left, err)

@@ -1,0 +1,186 @@
+package e2e
+
+import (
+	"errors"
+	"os"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/musterd/muster/api"
+	"github.com/musterd/muster/internal/testutil"
+)
+
+// killAll ends all of muster at once: the daemon and the given masters, none of which can do anything about the end of the others.
+func (s *site) killAll(masters ...int) {
+	s.t.Helper()
+	all := append([]int{s.daemonPID()}, masters...)
+	for _, pid := range all {
+		if err := unix.Kill(pid, unix.SIGSTOP); err != nil {
+			s.t.Fatal(err)
+		}
+	}
+	for _, pid := range all {
+		killAndAwait(s.t, pid)
+	}
+}
+
+// TestDaemonAndMasterKilledAtOnce: everything but the workers is killed, many times. They serve on, and are the next master's of the next
+// daemon: no request is lost, no worker is replaced, and what they write is in the log.
+func TestDaemonAndMasterKilledAtOnce(t *testing.T) {
+	t.Parallel()
+	for _, kind := range reloaders() {
+		t.Run(kind.name, func(t *testing.T) {
+			t.Parallel()
+			s := keepSite(t, kind, 2)
+			e := s.entry("site")
+			before := workerPIDs(e.App)
+			seen := s.crowd()
+			for round := range 5 {
+				s.killAll(e.PID)
+				s.require(0, "site", "list", "--quiet")
+				a := s.newMaster(e.PID, 0)
+				if got := workerPIDs(a); got != before {
+					t.Errorf("round %d: workers %s, were %s", round, got, before)
+				}
+				e = s.entry("site")
+			}
+			s.requireOnlyLostIn(nil, seen()...)
+			if e.Masters != 5 || e.App.Respawns != 0 {
+				t.Errorf("%d masters lost, %d respawns", e.Masters, e.App.Respawns)
+			}
+			victim := e.App.Slots[1].Workers[0].PID
+			killAndAwait(t, victim)
+			s.newMaster(0, 1)
+			s.require(0, "reloaded site", "reload", "site")
+			s.require(0, "scaled site to 3", "scale", "site", "3")
+			e = s.entry("site")
+			s.killAll(e.PID)
+			s.require(0, "site", "list", "--quiet")
+			if got, want := workerPIDs(s.newMaster(e.PID, 1)), workerPIDs(e.App); got != want {
+				t.Errorf("workers %s, were %s", got, want)
+			}
+			s.require(0, "stopped site", "stop", "site")
+			s.require(0, "started site: 3 workers", "start", "site")
+		})
+	}
+}
+
+// TestDeathWhileNobodyLooks: a worker that ends while there is neither daemon nor master is replaced, once, and the others stay.
+func TestDeathWhileNobodyLooks(t *testing.T) {
+	t.Parallel()
+	s := keepSite(t, reloaders()[1], 3)
+	e := s.entry("site")
+	for round := 1; round <= 3; round++ {
+		lost, victim := e.PID, e.App.Slots[round%3].Workers[0].PID
+		s.killAll(lost)
+		killAndAwait(t, victim)
+		s.require(0, "site", "list", "--quiet")
+		a := s.newMaster(lost, round)
+		for i, slot := range a.Slots {
+			same := slot.Workers[0].PID == e.App.Slots[i].Workers[0].PID
+			if same == (i == round%3) {
+				t.Errorf("round %d: workers %s, were %s, killed %d", round, workerPIDs(a), workerPIDs(e.App), victim)
+			}
+		}
+		if a.Respawns != round {
+			t.Errorf("round %d: %d respawns", round, a.Respawns)
+		}
+		e = s.entry("site")
+	}
+}
+
+// TestAllDieAtOnce: nothing is left, and the app is started anew.
+func TestAllDieAtOnce(t *testing.T) {
+	t.Parallel()
+	s := keepSite(t, reloaders()[1], 2)
+	e := s.entry("site")
+	s.killAll(e.PID)
+	for _, slot := range e.App.Slots {
+		killAndAwait(t, slot.Workers[0].PID)
+	}
+	s.require(0, "site", "start", "site")
+	if a := s.entry("site").App; a.Serving != 2 {
+		t.Errorf("%+v", a)
+	}
+	s.answer()
+}
+
+// TestClosedBox: a worker that has closed what it holds for the next master is replaced by it, never doubled; the others are gone on with.
+func TestClosedBox(t *testing.T) {
+	t.Parallel()
+	s := kept(t)
+	s.addr = hostPort(testutil.Port(t))
+	const closes = `if [ "$MUSTER_SLOT" = 1 ]; then exec 4>&-; fi; exec "$0"`
+	s.require(0, "started site", "start", "--name", "site", "-i", "2", "-l", s.addr, "--handoff", "node", "--env-file", "env",
+		"--env", roleVariable+"=release", "--", "sh", "-c", closes, os.Args[0])
+	e := s.entry("site")
+	s.killAll(e.PID)
+	s.require(0, "site", "start", "site")
+	requireGone(t, e.App.Slots[1].Workers[0].PID)
+	a := s.awaitApp(func(now api.Entry) bool {
+		workers := now.App.Slots[1].Workers
+		return now.App.State == api.AppServing && len(workers) == 1 && workers[0].PID != e.App.Slots[1].Workers[0].PID
+	})
+	if a.Slots[0].Workers[0].PID != e.App.Slots[0].Workers[0].PID {
+		t.Errorf("workers %s, were %s", workerPIDs(a), workerPIDs(e.App))
+	}
+	s.requireRelease("one")
+}
+
+// TestTracingForbidden: where the kernel does not let the next master take back what the workers hold, these are ended and replaced, and the
+// log says why.
+func TestTracingForbidden(t *testing.T) {
+	t.Parallel()
+	if os.Geteuid() != 0 {
+		t.Skip("only root can have workers of another user")
+	}
+	s := kept(t)
+	for _, dir := range []string{s.home, s.dir} { // the other user's way to its sockets and files
+		if err := os.Chmod(dir, 0o711); err != nil {
+			t.Fatal(err)
+		}
+	}
+	setpriv := testutil.Need(t, "setpriv")
+	powerless := func() *testutil.Running {
+		daemon := testutil.Start(t, testutil.Command{
+			Path: setpriv, Args: []string{"--bounding-set=-sys_ptrace", testutil.Muster(t), "daemon"}, Dir: s.dir, Env: []string{"MUSTER_HOME=" + s.home},
+		})
+		daemon.LeaveSurvivors()
+		daemon.WaitLine("daemon serves")
+		return daemon
+	}
+	daemon := powerless()
+	s.require(0, "started sleeper", "start", "--name", "sleeper", "-i", "2", "--user", "nobody", "--", "sleep", "1000")
+	e := s.entry("sleeper")
+	s.killAll(e.PID)
+	daemon.WaitExit()
+	powerless()
+	s.require(0, "sleeper", "start", "sleeper")
+	for _, slot := range e.App.Slots {
+		requireGone(t, slot.Workers[0].PID)
+	}
+	s.require(0, "pidfd_getfd: operation not permitted", "logs", "sleeper")
+	if now := s.entry("sleeper"); now.PID == e.PID || now.App == nil || now.App.Serving != 2 {
+		t.Errorf("%+v", now)
+	}
+	s.require(0, "stopped sleeper", "stop", "sleeper")
+}
+
+// requireGone waits for the end of a process that may have ended.
+func requireGone(t *testing.T, pid int) {
+	t.Helper()
+	fd, err := unix.PidfdOpen(pid, 0)
+	if errors.Is(err, unix.ESRCH) {
+		return
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = unix.Close(fd) }()
+	fds := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
+	if n, err := unix.Poll(fds, int(time.Until(testutil.Deadline(t)).Milliseconds())); n != 1 {
+		t.Errorf("process %d goes on: %v", pid, err)
+	}
+}
