@@ -177,6 +177,9 @@ func (s *snapshot) fill(g given, processes map[lifecycle.WorkerID]proc.Handle) e
 var errNoLock = errors.New("the former master has left no lock")
 
 func (l *savedListener) fill(g given, i int) error {
+	if !l.Closed && !l.Declared && len(g[nameSocket(i, 0)]) == 0 { // it was being forsaken
+		l.Closed, l.Sockets = true, nil
+	}
 	if l.Closed {
 		return nil
 	}
