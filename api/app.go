@@ -30,6 +30,7 @@ type App struct {
 	Workers    int         `json:"workers"`             // slots that shall be served
 	Serving    int         `json:"serving"`             // of these, those that are
 	Respawns   int         `json:"respawns"`            // over all slots
+	Hangs      int         `json:"hangs"`               // workers that were hung, over all slots
 	Rescued    uint64      `json:"rescued"`             // connections that were taken from a blocked worker's queue and served by another
 	Rescuing   int         `json:"rescuing,omitempty"`  // connections on their way from one worker to another now
 	HoldUntil  time.Time   `json:"hold_until,omitzero"` // no slot that failed gets a worker before: the app fails too often
@@ -112,6 +113,7 @@ type Slot struct {
 	State        SlotState `json:"state"`
 	Workers      []Worker  `json:"workers"` // oldest first; two while one replaces the other
 	Respawns     int       `json:"respawns"`
+	Hangs        int       `json:"hangs"`    // workers that were hung
 	Failures     int       `json:"failures"` // in a row
 	CrashLooping bool      `json:"crash_looping"`
 	GaveUp       bool      `json:"gave_up"`
@@ -136,7 +138,10 @@ type Worker struct {
 	Memory       app.Size  `json:"memory,omitempty"`    // that it used when it was last looked at, with --max-memory
 	Usage        *Usage    `json:"usage,omitempty"`
 	BlockedSince time.Time `json:"blocked_since,omitzero"`
-	KillAt       time.Time `json:"kill_at,omitzero"` // when it will be killed if it has not ended
+	Senses       []Sense   `json:"senses,omitempty"`  // by which it is watched for a hang, with --hang-timeout
+	Process      string    `json:"process,omitempty"` // what it does now, where it is watched: "asleep, 1.2s of CPU time so far"
+	Spared       string    `json:"spared,omitempty"`  // why it was not called hung when it was silent last
+	KillAt       time.Time `json:"kill_at,omitzero"`  // when it will be killed if it has not ended
 }
 
 // Usage is what processes take of the machine: those of a worker that have not left its session.
@@ -156,6 +161,13 @@ type WorkerEnv struct {
 	Env        []string `json:"env"` // NAME=value, sorted
 	// Planned tells that Env is what the master would start it with now: the program has written over its own, or the system does not tell it.
 	Planned bool `json:"planned,omitempty"`
+}
+
+// Sense is one of the ways to notice that a worker hangs.
+type Sense struct {
+	Name   string `json:"name"` // ping, queue or heartbeat
+	Silent bool   `json:"silent,omitempty"`
+	Says   string `json:"says"` // as "answered 300ms ago"
 }
 
 // Exit is the report of a worker's end.

@@ -96,6 +96,7 @@ func explainTo(w io.Writer, a api.App) error {
 		fmt.Fprintf(&text, "%s waited for a blocked worker and were served by others.\n", count(int(a.Rescued), "connection"))
 	}
 	explainLimits(&text, a)
+	text.WriteString(hangWords(a))
 	if a.ReloadAt != nil {
 		fmt.Fprintf(&text, "It is reloaded %s.\n", scheduleText(a.ReloadAt))
 	}
@@ -111,6 +112,7 @@ func explainTo(w io.Writer, a api.App) error {
 		fmt.Fprintf(&text, "\nslot %d %s\n", slot.Slot, slotWords(slot))
 		for _, worker := range slot.Workers {
 			fmt.Fprintf(&text, "  worker %d %s\n", worker.ID, workerWords(worker))
+			text.WriteString(senseWords(a, worker))
 		}
 		lastExit(&text, slot)
 	}
@@ -189,6 +191,9 @@ func lastExit(text *strings.Builder, slot api.Slot) {
 			continue
 		}
 		fmt.Fprintf(text, "  worker %d failed %s ago: %s, after %s\n", exit.Worker, ago(exit.At), exit.Why, short(exit.Lived.Duration()))
+		if exit.Hang != "" {
+			fmt.Fprintf(text, "    it was hung: %s\n", exit.Hang)
+		}
 		for _, line := range exit.Stderr {
 			fmt.Fprintf(text, "    | %s\n", line)
 		}

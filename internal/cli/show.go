@@ -183,6 +183,9 @@ func (s *showCommand) printApp(a api.App) {
 	if a.Rescued > 0 {
 		line("rescued", count(int(a.Rescued), "connection"))
 	}
+	if hang := a.Spec.HangTimeout.Duration(); hang > 0 {
+		line("hangs", fmt.Sprintf("%d so far; a worker is hung after %s", a.Hangs, short(hang)))
+	}
 	for _, op := range a.Operations {
 		if op.State == api.OperationRunning {
 			line("under way", operationText(&op))

@@ -47,7 +47,7 @@ func eventWords(e api.Event) string {
 	case api.EventNotReady:
 		return "was not ready within " + short(after) + colon(e.Why)
 	case api.EventHung:
-		return "served nobody for " + short(after)
+		return "gave no sign for " + short(after) + colon(e.Why)
 	case api.EventRecycling:
 		return "is to be replaced by a fresh one: it " + e.Why
 	case api.EventDying:
@@ -105,7 +105,7 @@ func operationText(op *api.Operation) string {
 // reasons are why a worker is on its way out, as a clause.
 var reasons = map[string]string{
 	"stop": "the app stops", "scale": "its slot goes", "superseded": "its successor serves", "recycled": "a fresh worker serves in its place", "abandoned": "its generation was given up",
-	"dying": "it wants to end", "not ready": "it was not ready in time", "hung": "it served nobody", "timed out": "its run took too long", "replaced": "the next run takes its place",
+	"dying": "it wants to end", "not ready": "it was not ready in time", "hung": "it gave no sign", "timed out": "its run took too long", "replaced": "the next run takes its place",
 }
 
 // colon is what follows, if anything does.

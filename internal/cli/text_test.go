@@ -66,16 +66,20 @@ func TestExplanation(t *testing.T) {
 	now := time.Now()
 	a := api.App{
 		Name: "api", State: api.AppDegraded, Serving: 2, Workers: 4, Command: []string{"node", "server.js"}, Balance: "slots", BalanceWhy: "so", Rescued: 3,
+		Hangs: 2, Spec: app.Spec{HangTimeout: app.Duration(30 * time.Second)},
 		Slots: []api.Slot{
 			{Slot: 0, State: api.SlotServing, Workers: []api.Worker{
 				{ID: 1, PID: 11, Generation: 1, Phase: "draining", Since: now.Add(-2 * time.Minute), Reason: "superseded", KillAt: now.Add(time.Minute + time.Second/2)},
-				{ID: 5, PID: 15, Generation: 2, Phase: "serving", Since: now.Add(-3 * time.Minute), Status: "well"},
+				{ID: 5, PID: 15, Generation: 2, Phase: "serving", Since: now.Add(-3 * time.Minute), Status: "well", Senses: []api.Sense{
+					{Name: "ping", Says: "answered 1s ago"}, {Name: "queue", Says: "empty"},
+				}, Process: "asleep, 1.2s of CPU time so far", Spared: "a debugger holds it (process 3)"},
 			}},
 			{Slot: 1, State: api.SlotBlocked, Waiting: 2, Workers: []api.Worker{
-				{ID: 2, PID: 12, Generation: 1, Phase: "serving", Since: now.Add(-time.Hour), BlockedSince: now.Add(-30 * time.Second)},
+				{ID: 2, PID: 12, Generation: 1, Phase: "serving", Since: now.Add(-time.Hour), BlockedSince: now.Add(-30 * time.Second), Senses: []api.Sense{{Name: "queue", Silent: true, Says: "2 waiting"}}},
+				{ID: 8, PID: 18, Generation: 1, Phase: "serving", Since: now.Add(-time.Hour)},
 			}},
 			{Slot: 2, State: api.SlotCrashLoop, Failures: 9, NextSpawn: now.Add(10*time.Second + time.Second/2), Exits: []api.Exit{
-				{Worker: 3, At: now.Add(-20 * time.Second), Why: "exit status 3", Failed: true, Lived: app.Duration(50 * time.Millisecond), Stderr: []string{"oops"}},
+				{Worker: 3, At: now.Add(-20 * time.Second), Why: "exit status 3", Failed: true, Lived: app.Duration(50 * time.Millisecond), Hang: "it sleeps", Stderr: []string{"oops"}},
 				{Worker: 4, At: now, Why: "exit status 0"},
 			}},
 			{Slot: 3, State: api.SlotStarting, Workers: []api.Worker{{ID: 6, Generation: 1, Phase: "starting", Since: now.Add(-time.Minute)}}},
@@ -88,16 +92,23 @@ func TestExplanation(t *testing.T) {
 	want := `api is degraded: 2 of 4 slots are served, by node server.js.
 Connections are spread by slots: so.
 3 connections waited for a blocked worker and were served by others.
+A worker that gives no sign for 30s is hung. That happened 2 times so far.
 
 slot 0 is served.
   worker 1 finishes since 2m: its successor serves; it is killed in 1m (process 11, generation 1)
   worker 5 serves since 3m; it says "well" (process 15, generation 2)
+    watched by ping (answered 1s ago), queue (empty); its process: asleep, 1.2s of CPU time so far
+    it was silent and not called hung: a debugger holds it (process 3)
 
 slot 1 is blocked: its worker does not take its connections. 2 connections waiting in its queue.
   worker 2 serves, but has taken no connection for 30s (process 12, generation 1)
+    watched by queue (SILENT: 2 waiting)
+  worker 8 serves since 1h0m (process 18, generation 1)
+    the hang watchdog is off for it: it gives no sign (it has no queue of its own, answers no pings, and sends no WATCHDOG=1)
 
 slot 2 is crash-looping: 9 failures in a row; it is tried again in 10s.
   worker 3 failed 20s ago: exit status 3, after 50ms
+    it was hung: it sleeps
     | oops
 
 slot 3 has a worker that does not serve yet.

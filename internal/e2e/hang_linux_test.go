@@ -3,7 +3,10 @@ package e2e
 import (
 	"context"
 	"fmt"
+	"os"
+	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -31,6 +34,28 @@ func (r *nodeRun) hangsAt(path string) string {
 	return r.WaitLine(`hangs (\d+)$`)[1]
 }
 
+// says runs a command of muster beside the run, and returns what it prints.
+func (r *nodeRun) says(args ...string) string {
+	r.t.Helper()
+	home, _ := r.Env("MUSTER_HOME")
+	cmd := exec.CommandContext(r.t.Context(), testutil.Muster(r.t), args...)
+	cmd.Env = append(os.Environ(), "MUSTER_HOME="+home)
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		r.t.Errorf("muster %s: %v\n%s", strings.Join(args, " "), err, out)
+	}
+	return string(out)
+}
+
+func requireText(t *testing.T, text string, patterns ...string) {
+	t.Helper()
+	for _, pattern := range patterns {
+		if !regexp.MustCompile(pattern).MatchString(text) {
+			t.Errorf("%q is not in\n%s", pattern, text)
+		}
+	}
+}
+
 // TestNodeHangs: a worker whose loop does not turn is noticed although nobody connects to it, replaced, and killed. The report of its exit
 // says how it was noticed.
 func TestNodeHangs(t *testing.T) {
@@ -51,6 +76,8 @@ func TestNodeHangs(t *testing.T) {
 				r.WaitLine(`worker exited.*pid=` + victim + ` .*reason=hung.*hang="` + tt.what)
 				r.serving(2)
 				r.allAnswer()
+				requireText(t, r.says("show", "x"), `hangs +1 so far; a worker is hung after 2s`)
+				requireText(t, r.says("explain", "x"), `That happened once so far`, `watched by ping \(answered .* ago\), queue \(.*\); its process: (asleep|computes), `)
 				r.stopClean()
 			})
 		})
@@ -112,7 +139,7 @@ func TestNodeHangsInAReload(t *testing.T) {
 			r.WaitLines(mark, 1, fmt.Sprintf(`worker exited.*pid=%d .*reason=superseded`, pid))
 		}
 	}
-	r.allAnswer()
+	r.answers(20)
 	r.stopClean()
 }
 
@@ -145,8 +172,7 @@ func TestAStoppedWorkerIsHung(t *testing.T) {
 	t.Parallel()
 	r := runPython(t, nil, "-i", "2", "--hang-timeout", "2s")
 	r.serving(2)
-	r.answers(10)
-	victim := r.Workers()[0]
+	victim := r.answers(10)[0] // it has given a sign of life before it took its first connection
 	if err := syscall.Kill(victim, syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
 	}
@@ -156,6 +182,7 @@ func TestAStoppedWorkerIsHung(t *testing.T) {
 	r.WaitLine(`worker exited.*killed by SIGABRT.*reason=hung hang="` + what)
 	r.serving(2)
 	r.answers(20)
+	requireText(t, r.says("explain", "x"), `it was hung: `+what, `That happened once so far`)
 	r.stopClean()
 }
 
@@ -174,6 +201,7 @@ func TestWhoIsSilentFromTheStartIsNotHung(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.answers(3)
+	requireText(t, r.says("explain", "x"), `the hang watchdog is off for it: it gives no sign`)
 	r.stopClean()
 	requireNoHang(t, r.Output(), 1)
 }
@@ -183,6 +211,7 @@ func TestASlowThreadIsNotHung(t *testing.T) {
 	t.Parallel()
 	r := runPython(t, nil, "-i", "1", "--hang-timeout", "2s")
 	r.serving(1)
+	requireText(t, r.says("explain", "x"), `watched by heartbeat \(last sign .* ago\); its process: asleep`)
 	if got := r.load(load.Options{Path: "/slow", Count: 1, NoRetry: true, Timeout: time.Minute}); got.OK != 1 {
 		t.Error(got)
 	}

@@ -54,6 +54,7 @@ func (m *Master) describeApp() api.App {
 	for slot := range m.state.Slots {
 		a.Slots = append(a.Slots, m.describeSlot(slot))
 		a.Respawns += m.state.Slots[slot].Respawns
+		a.Hangs += m.state.Slots[slot].Hangs
 	}
 	return a
 }
@@ -112,7 +113,7 @@ func (l *listener) waiting(i int) int {
 func (m *Master) describeSlot(slot int) api.Slot {
 	s := m.state.Slots[slot]
 	d := api.Slot{
-		Slot: slot, Workers: m.describeWorkers(slot), Respawns: s.Respawns, Failures: s.Failures, GaveUp: s.GaveUp,
+		Slot: slot, Workers: m.describeWorkers(slot), Respawns: s.Respawns, Hangs: s.Hangs, Failures: s.Failures, GaveUp: s.GaveUp,
 		CrashLooping: s.CrashLooping(), NextSpawn: future(s.NextSpawn), Exits: append([]api.Exit{}, m.control.memory.Exits[slot]...),
 	}
 	for _, l := range m.listeners {
@@ -174,6 +175,7 @@ func (m *Master) describeWorker(k *lifecycle.Worker) api.Worker {
 	}
 	d.PID, d.Started, d.Since, d.Status = w.pid(), w.started, w.since, w.status
 	d.Memory = w.memory.used
+	m.describeSenses(&d, k, w)
 	switch {
 	case w.blocked:
 		d.BlockedSince = w.blockedAt

@@ -145,7 +145,7 @@ func (w *worker) isDeaf() bool { return w.blocked || w.silent || w.suspected != 
 
 // hangUpOn expects no answers any more: the worker's channel has ended.
 func (m *Master) hangUpOn(w *worker) {
-	w.sign = 0
+	w.sign, w.hungUp = 0, true
 	if w.silent {
 		w.silent = false
 		m.step(lifecycle.Blocked{Worker: w.id, Sense: lifecycle.SensePing})

@@ -48,6 +48,7 @@ type worker struct {
 	rescued      map[int64]*rescue        // connections it was given and has not answered for
 	heard        time.Time                // when it last answered for a connection
 	sign         int64                    // number of the connection that it is to refuse as a sign of life; 0: none
+	hungUp       bool                     // its channel has ended
 	signAt       time.Time                // when it was asked for it
 	beatAt       time.Time                // when it last gave a sign by itself
 	silent       bool                     // it has owed it for long

@@ -33,6 +33,10 @@ func (fs procFS) observe(pids []int) (Activity, error) {
 	return a, nil
 }
 
+// Used is the state of a process, as in proc(5), and the CPU time that it has
+// used. It costs a short read.
+func Used(pid int) (state byte, used time.Duration, err error) { return system.cpu(pid) }
+
 // cpu reads state and CPU time, with that of threads that have ended.
 func (fs procFS) cpu(pid int) (state byte, used time.Duration, err error) {
 	var room [1 << 10]byte

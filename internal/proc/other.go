@@ -267,3 +267,6 @@ func Pin(int, []int) error { return errors.ErrUnsupported }
 
 // Observe is not available on this system.
 func Observe([]int) (Activity, error) { return Activity{}, errors.ErrUnsupported }
+
+// Used is not available on this system.
+func Used(int) (byte, time.Duration, error) { return 0, 0, errors.ErrUnsupported }

@@ -42,6 +42,7 @@ class Server(http.server.ThreadingHTTPServer):
 
 if not os.environ.get("MUTE"):
     hang = int(os.environ.get("WATCHDOG_USEC", "0")) / 1e6
+    notify("WATCHDOG=1")  # before it takes a connection
     threading.Thread(target=beat, args=(hang / 2 or 1,), daemon=True).start()
     notify("READY=1")
 Server().serve_forever()
