@@ -2,7 +2,7 @@
 
 GO ?= go
 
-.PHONY: help build demo test check fmt vet lint setup peers unit fuzz bench clean
+.PHONY: help build demo test check fmt vet lint setup peers unit fuzz bench man clean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z]+:.*## / {printf "  make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -44,6 +44,9 @@ fuzz: ## run every fuzz target for ten seconds
 
 bench: build ## measure muster beside its peers (name=... for one)
 	MUSTER_BIN=$(CURDIR)/bin/muster $(GO) run ./bench $(name)
+
+man: build ## bin/man: a manual page of each command
+	@bin/muster docs man bin/man
 
 clean: ## remove what was built and fetched
 	rm -rf bin .cache

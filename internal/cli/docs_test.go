@@ -26,9 +26,16 @@ func TestDocs(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	control := "../../docs/reference/control.md"
+	controlText, err := os.ReadFile(control)
+	if err != nil {
+		t.Fatal(err)
+	}
 	for name, want := range map[string][]byte{
 		"../../docs/reference/muster.schema.json": schema,
-		file: between(t, text, cli.KeysMarkdown()),
+		"../../docs/reference/cli.md":             []byte(cli.CommandsMarkdown()),
+		control:                                   between(t, controlText, cli.ExitsMarkdown()),
+		file:                                      between(t, text, cli.KeysMarkdown()),
 	} {
 		if *update {
 			if err := os.WriteFile(name, want, 0o644); err != nil {

@@ -12,6 +12,7 @@ import (
 	"github.com/musterd/muster/client"
 	"github.com/musterd/muster/internal/apiserver"
 	"github.com/musterd/muster/internal/app"
+	"github.com/musterd/muster/internal/config"
 	"github.com/musterd/muster/internal/envfile"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -43,6 +44,9 @@ func explain(cmd *cobra.Command, err error) (message, hint string, code int) {
 	}
 	if errors.Is(err, client.ErrUnreachable) {
 		return err.Error(), "", exitUnreachable
+	}
+	if e, ok := errors.AsType[*config.NotFound](err); ok {
+		return err.Error(), e.Hint(), exitNotFound
 	}
 	if e, ok := errors.AsType[hinter](err); ok {
 		return err.Error(), e.Hint(), exitFailed

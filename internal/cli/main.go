@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 
 	"github.com/musterd/muster/internal/config"
 	"github.com/spf13/cobra"
@@ -21,6 +22,29 @@ const (
 	exitNotFound    = 4 // no such app, or no such operation
 	exitTimedOut    = 5
 )
+
+// exitMeanings are the exit codes in words.
+var exitMeanings = []struct {
+	code  int
+	means string
+}{
+	{exitOK, "done"},
+	{exitFailed, "it began and failed, or it is not possible now; the reason is on stderr, with the last lines of the worker that made it fail"},
+	{exitUsage, "what was written makes no sense, on the command line or in an app file; nothing was started"},
+	{exitUnreachable, "there is a daemon or a master, and it does not answer; or there is none, and it was asked for by name"},
+	{exitNotFound, "no such app, operation or app file"},
+	{exitTimedOut, "--timeout has passed; what was begun goes on"},
+}
+
+// ExitsMarkdown is a table of the exit codes.
+func ExitsMarkdown() string {
+	var b strings.Builder
+	b.WriteString("| code | means |\n|---|---|\n")
+	for _, e := range exitMeanings {
+		fmt.Fprintf(&b, "| %d | %s |\n", e.code, e.means)
+	}
+	return b.String()
+}
 
 // Main runs the command that os.Args names and returns the process's exit code.
 func Main() int {
@@ -49,12 +73,11 @@ muster opens the listening sockets of an app, starts workers for it, hands the s
   muster run -i 4 -l :3000 -- gunicorn app:app
   muster reload                              new workers, without downtime
   muster demo                                something to look at`,
-		Version:           version(),
-		Args:              unknownCommand,
-		RunE:              func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
-		SilenceErrors:     true,
-		SilenceUsage:      true,
-		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
+		Version:       version(),
+		Args:          unknownCommand,
+		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		SilenceErrors: true,
+		SilenceUsage:  true,
 	}
 	root.Flags().SetInterspersed(false)
 	root.SetOut(stdout)
@@ -69,7 +92,10 @@ muster opens the listening sockets of an app, starts workers for it, hands the s
 		newStop(stdout, stderr), newDelete(stdout, stderr), newUpgrade(stdout, stderr), newWait(stdout, stderr),
 		newSignal(stdout, stderr), newReset(stdout, stderr), newFlush(stdout), newReopenLogs(stdout, stderr))
 	addGroup(root, "Keep it:", newSave(stdout), newResurrect(stdout, stderr), newStartup(stdout, stderr), newUnstartup(stdout), newDaemon(stdout, stderr))
+	root.AddCommand(newDocs(stdout))
 	addPM2Words(root, stdout, stderr)
+	addCompletions(root)
+	newCompletion(root)
 	return root
 }
 

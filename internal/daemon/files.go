@@ -217,6 +217,16 @@ func HasApps(state string) bool {
 	return err == nil && len(files) > 0
 }
 
+// AppNames are the names of the apps that a daemon with that state folder keeps or would keep.
+func AppNames(state string) []string {
+	files, _ := filepath.Glob(filepath.Join(state, appsFolder, "*.json"))
+	names := make([]string, len(files))
+	for i, file := range files {
+		names[i] = strings.TrimSuffix(filepath.Base(file), ".json")
+	}
+	return names
+}
+
 func (d *Daemon) putAside(path string, why error) error {
 	err := os.Rename(path, aside(path))
 	d.log.Error("the file of an app cannot be read", "error", errors.Join(why, err), "kept", aside(path))
