@@ -35,17 +35,17 @@ type blockedContender struct {
 var blockedContenders = []blockedContender{
 	{name: "Node's cluster, round robin", start: startCluster("rr")},
 	{name: "Node's cluster, none", start: startCluster("none")},
-	{name: "muster, Node, steered", steered: true, start: startApp(nil)},
-	{name: "muster, Node, not steered", start: startApp(plain)},
+	{name: "muster, Node, steered", steered: true, start: startApp(nil, "auto")},
+	{name: "muster, Node, not steered", start: startApp(plain, "auto")},
 	{name: "Go, one process on the SDK, no master", lone: true, start: startAlone},
 	{name: "Go, SO_REUSEPORT, no master", start: startReusePort},
-	{name: "muster, Go SDK, steered", steered: true, start: startGoApp(nil)},
-	{name: "muster, Go SDK, not steered", start: startGoApp(plain)},
+	{name: "muster, Go SDK, steered", steered: true, start: startGoApp(nil, "auto")},
+	{name: "muster, Go SDK, not steered", start: startGoApp(plain, "auto")},
 }
 
 // blocked lets two of four workers stand still, one after the other all the time, and opens connections at a steady rate, whatever becomes of
 // those before.
-func blocked(ctx context.Context, b *bench) ([]table, error) {
+func blocked(ctx context.Context, b *bench) ([]result, error) {
 	var names []string
 	for _, c := range blockedContenders {
 		names = append(names, c.name)
@@ -67,7 +67,7 @@ func blocked(ctx context.Context, b *bench) ([]table, error) {
 			}
 		}
 	}
-	return []table{t}, nil
+	return []result{t}, nil
 }
 
 // block measures one contender in one round.
@@ -208,13 +208,14 @@ type seen struct {
 	asked   int
 	slow    int // took more than 250 ms
 	failed  int
+	byPID   map[int]int // answers of each worker
 }
 
 // steadily starts a request on a connection of its own at each tick, whether or not those before were answered, and waits for all.
 func steadily(ctx context.Context, addr string, every, total time.Duration) *seen {
 	ticker := time.NewTicker(every)
 	defer ticker.Stop()
-	s := &seen{}
+	s := &seen{byPID: map[int]int{}}
 	var mu sync.Mutex
 	var all sync.WaitGroup
 	for range total / every {
@@ -229,6 +230,7 @@ func steadily(ctx context.Context, addr string, every, total time.Duration) *see
 			s.asked++
 			s.slow += len(r.Slow)
 			s.failed += r.Failed()
+			addCounts(s.byPID, r.ByPID)
 		})
 		select {
 		case <-ticker.C:
@@ -237,6 +239,13 @@ func steadily(ctx context.Context, addr string, every, total time.Duration) *see
 	}
 	all.Wait()
 	return s
+}
+
+// addCounts adds the counts of from.
+func addCounts(to, from map[int]int) {
+	for pid, n := range from {
+		to[pid] += n
+	}
 }
 
 // startCluster runs js/app.js under Node's own cluster.
@@ -251,25 +260,25 @@ func startCluster(policy string) func(context.Context, *bench, string) (*server,
 var plain = []string{"setpriv", "--bounding-set=-all", "--inh-caps=-all"}
 
 // startApp runs js/app.js under muster.
-func startApp(under []string) func(context.Context, *bench, string) (*server, error) {
+func startApp(under []string, balance string) func(context.Context, *bench, string) (*server, error) {
 	return func(ctx context.Context, b *bench, addr string) (*server, error) {
-		return b.awaitAll(ctx, portOf(addr), addr, b.runs(under, addr, "app.js")...)
+		return b.awaitAll(ctx, portOf(addr), addr, b.runs(under, balance, addr, "app.js")...)
 	}
 }
 
 // startGoApp runs this program as a worker on the SDK under muster.
-func startGoApp(under []string) func(context.Context, *bench, string) (*server, error) {
+func startGoApp(under []string, balance string) func(context.Context, *bench, string) (*server, error) {
 	return func(ctx context.Context, b *bench, addr string) (*server, error) {
-		return b.awaitAll(ctx, []string{serveOn + "=" + addr}, addr, b.runs(under, addr, "--", b.self)...)
+		return b.awaitAll(ctx, []string{serveOn + "=" + addr}, addr, b.runs(under, balance, addr, "--", b.self)...)
 	}
 }
 
-// runs is a command of muster that runs the workers of blocked on addr.
-func (b *bench) runs(under []string, addr string, program ...string) []string {
+// runs is a command of muster that runs the workers of blocked and balance on addr.
+func (b *bench) runs(under []string, balance, addr string, program ...string) []string {
 	if os.Geteuid() != 0 {
 		under = nil
 	}
-	command := append(append([]string{}, under...), b.muster, "run", "--name", "bench", "-i", fmt.Sprint(blockedWorkers), "-l", "tcp://"+addr)
+	command := append(append([]string{}, under...), b.muster, "run", "--name", "bench", "-i", fmt.Sprint(blockedWorkers), "-l", "tcp://"+addr, "--balance", balance)
 	return append(command, program...)
 }
 

@@ -73,7 +73,7 @@ var lineContenders = []lineContender{
 }
 
 // lines lets a worker write lines to a file that it has itself, and through managers.
-func lines(ctx context.Context, b *bench) ([]table, error) {
+func lines(ctx context.Context, b *bench) ([]result, error) {
 	var names []string
 	for _, c := range lineContenders {
 		names = append(names, c.name)
@@ -91,7 +91,7 @@ func lines(ctx context.Context, b *bench) ([]table, error) {
 			}
 		}
 	}
-	return []table{t}, nil
+	return []result{t}, nil
 }
 
 func (b *bench) writeLines(ctx context.Context, row *row, c lineContender) error {

@@ -31,7 +31,7 @@ type benchmark struct {
 	name   string
 	what   string // in a sentence
 	rounds int    // unless the user says otherwise
-	run    func(ctx context.Context, b *bench) ([]table, error)
+	run    func(ctx context.Context, b *bench) ([]result, error)
 }
 
 // benchmarks are all comparisons, in the order in which they run.
@@ -39,8 +39,16 @@ var benchmarks = []benchmark{
 	{"reference", "a worker that crashes on every request, under the master it was written for and under muster", 3, reference},
 	{"lines", "a worker that writes lines flat out, to a file of its own and through managers", 3, lines},
 	{"throughput", "a Node server alone, under Node's cluster, and under muster", 3, throughput},
+	{"pm2", "PM2 and muster side by side: a broken release, crash loops, a killed daemon, a misspelt key, reloads, fifty apps", 1, sideBySide},
+	{"fleet", "200 apps of one worker each beside PM2's, and one app with 1,000 workers", 1, fleet},
+	{"balance", "one queue for each worker against one for all, under five loads, for Node and Go workers", 1, balance},
 	{"spare", "the next answer after the SIGKILL of a worker that needs 300 ms to boot, under PM2 and under muster, with and without a spare", 1, spare},
 	{"blocked", "new connections while two of four workers stand still in turn, under muster, Node's cluster, and without a master", 1, blocked},
+}
+
+// result is what a comparison has come to.
+type result interface {
+	markdown() string
 }
 
 // bench is what a comparison is run with.

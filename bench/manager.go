@@ -17,14 +17,14 @@ import (
 )
 
 // commandTimeout is how long a command of a manager may take.
-const commandTimeout = time.Minute
+const commandTimeout = 3 * time.Minute
 
 // manager is a process manager with a daemon of its own, told what to do by commands.
 type manager struct {
 	name    string
-	command []string // what each command begins with
-	dir     string   // the daemon's home, and where commands run
-	env     []string
+	command []string                                              // what each command begins with
+	dir     string                                                // the daemon's home, and where commands run
+	env     []string                                              // the first names the home, and marks all that is started
 	ends    []string                                              // the command that ends all
 	daemon  func(ctx context.Context, m *manager) (int, error)    // its process
 	workers func(ctx context.Context, m *manager) ([]role, error) // all processes that serve or wait to
@@ -79,10 +79,13 @@ func (m *manager) run(ctx context.Context, args ...string) (string, time.Duratio
 	out, err := cmd.CombinedOutput()
 	took := time.Since(began)
 	if err != nil {
-		err = fmt.Errorf("%s %v: %w\n%s", m.name, args, err, out)
+		err = fmt.Errorf("%s %v: %w\n%s", m.name, args, err, lastPart(out))
 	}
 	return string(out), took, err
 }
+
+// lastPart is the end of a long text.
+func lastPart(text []byte) []byte { return text[max(0, len(text)-2000):] }
 
 // cmd is a command that was not given yet.
 func (m *manager) cmd(ctx context.Context, args ...string) *exec.Cmd {
@@ -110,7 +113,8 @@ func (m *manager) read(ctx context.Context, into any, args ...string) error {
 
 // close ends all, also after the user's ^C.
 func (m *manager) close() {
-	_, _, _ = m.run(context.Background(), m.ends...) // what is left, the end of the bench kills
+	_, _, _ = m.run(context.Background(), m.ends...) // what is left of it is killed
+	killMarked(m.env[0])
 }
 
 // write puts a file into the manager's folder.
@@ -128,21 +132,28 @@ func (m *manager) startApps(ctx context.Context, apps ...appSpec) (time.Duration
 	return took, err
 }
 
-// appSpec is an app of js programs.
+// appSpec is an app of js programs, or of one that runs by itself.
 type appSpec struct {
 	name    string
 	script  string
+	binary  string // absolute, instead of script
 	workers int
 	env     map[string]string
-	spares  int // PM2 has none
+	spares  int  // PM2 has none
+	surge   int  // zero: the default; PM2 has none
+	fork    bool // of PM2: not in cluster mode
 }
 
 // musterFile writes JSON, which is YAML.
 func musterFile(apps []appSpec) (name, text string) {
 	var entries []map[string]any
 	for _, a := range apps {
+		command := "node " + a.script
+		if a.binary != "" {
+			command = a.binary
+		}
 		entries = append(entries, map[string]any{
-			"name": a.name, "command": "node " + a.script, "workers": a.workers, "spares": a.spares, "env": a.env,
+			"name": a.name, "command": command, "workers": a.workers, "spares": a.spares, "surge": max(a.surge, 1), "env": a.env,
 		})
 	}
 	return "muster.yaml", fileOf(entries)
@@ -151,9 +162,15 @@ func musterFile(apps []appSpec) (name, text string) {
 func pm2File(apps []appSpec) (name, text string) {
 	var entries []map[string]any
 	for _, a := range apps {
-		entries = append(entries, map[string]any{
-			"name": a.name, "script": a.script, "instances": a.workers, "exec_mode": "cluster", "env": a.env,
-		})
+		mode := "cluster"
+		if a.fork {
+			mode = "fork"
+		}
+		entry := map[string]any{"name": a.name, "script": a.script, "instances": a.workers, "exec_mode": mode, "env": a.env}
+		if a.binary != "" {
+			entry["script"], entry["interpreter"] = a.binary, "none"
+		}
+		entries = append(entries, entry)
 	}
 	return "ecosystem.config.js", "module.exports = " + fileOf(entries)
 }

@@ -17,7 +17,7 @@ const patience = 2 * time.Second
 
 // reference runs testdata/node/worker.js, which answers a request and then throws, under the master.js beside it and under muster. In
 // the scratch copy of master.js the port is another; worker.js is as it stands.
-func reference(ctx context.Context, b *bench) ([]table, error) {
+func reference(ctx context.Context, b *bench) ([]result, error) {
 	columns := []column{{"of 100, one by one", "%.0f"}, {"answered of 8 clients' in 10 s", "%.0f"}, {"p99 of those, ms", "%.0f"}}
 	t := newTable("worker.js under", columns, "its own master.js", "muster run --handoff message")
 	for range b.rounds {
@@ -27,7 +27,7 @@ func reference(ctx context.Context, b *bench) ([]table, error) {
 			}
 		}
 	}
-	return []table{t}, nil
+	return []result{t}, nil
 }
 
 // crashes measures one contender in one round.

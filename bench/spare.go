@@ -38,7 +38,7 @@ var spareContenders = []spareContender{
 }
 
 // spare kills workers and asks at once.
-func spare(ctx context.Context, b *bench) ([]table, error) {
+func spare(ctx context.Context, b *bench) ([]result, error) {
 	var names []string
 	for _, c := range spareContenders {
 		names = append(names, c.name)
@@ -57,7 +57,7 @@ func spare(ctx context.Context, b *bench) ([]table, error) {
 			}
 		}
 	}
-	return []table{t}, nil
+	return []result{t}, nil
 }
 
 // replace measures one contender in one round.

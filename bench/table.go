@@ -29,6 +29,21 @@ type row struct {
 	figures [][]float64
 }
 
+// report is a table of words.
+type report struct {
+	header []string
+	lines  [][]string
+}
+
+func (r *report) markdown() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "| %s |\n|%s\n", strings.Join(r.header, " | "), strings.Repeat("---|", len(r.header)))
+	for _, line := range r.lines {
+		fmt.Fprintf(&b, "| %s |\n", strings.Join(line, " | "))
+	}
+	return b.String()
+}
+
 // newTable returns a table without figures.
 func newTable(title string, columns []column, contenders ...string) table {
 	t := table{title: title, columns: columns}

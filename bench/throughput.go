@@ -32,7 +32,7 @@ var contenders = []contender{
 const loadClients = 16
 
 // throughput runs the same Node server in every way.
-func throughput(ctx context.Context, b *bench) ([]table, error) {
+func throughput(ctx context.Context, b *bench) ([]result, error) {
 	var names []string
 	for _, c := range contenders {
 		names = append(names, c.name)
@@ -56,7 +56,7 @@ func throughput(ctx context.Context, b *bench) ([]table, error) {
 			}
 		}
 	}
-	return []table{t}, nil
+	return []result{t}, nil
 }
 
 // writePrograms puts the programs into a folder.
