@@ -164,3 +164,64 @@ func TestReloadBySchedule(t *testing.T) {
 	s.require(0, "next reload ", "show")
 	s.run.Stop()
 }
+
+// TestJobLivesThroughKills: the run under way when master or daemon is killed goes on and is not run again, and what is due meanwhile is
+// accounted for, each once.
+func TestJobLivesThroughKills(t *testing.T) {
+	t.Parallel()
+	testutil.Need(t, "flock")
+	s := kept(t)
+	s.write("run.sh", `exec 9> lock
+flock -n 9 || { echo two at a time >> violations; exit 1; }
+echo began >> told
+read x < gate
+`)
+	told := filepath.Join(s.dir, "told")
+	if err := syscall.Mkfifo(told, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	open := gate(t, s.dir)
+	s.require(0, "started job", "start", "--name", "job", "--schedule", "* * * * * *", "--catch-up", "1h", "--", "sh", "run.sh")
+	began := func() {
+		t.Helper()
+		if _, err := os.ReadFile(told); err != nil { // waits for a run
+			t.Fatal(err)
+		}
+	}
+	runs := func() []api.Run {
+		t.Helper()
+		e := s.entry("job")
+		if e.App == nil {
+			t.Fatalf("%+v", e)
+		}
+		return e.App.Runs
+	}
+	began()
+	first := runs()[len(runs())-1]
+	killAndAwait(t, s.entry("job").PID)
+	poll(t, "runs that are skipped by the next master", func() bool {
+		e := s.entry("job")
+		return e.App != nil && len(e.App.Runs) > 0 && e.App.Runs[len(e.App.Runs)-1].ID > first.ID+1
+	})
+	s.killDaemon()
+	open()
+	began() // the next run
+	all := runs()
+	for i, run := range all {
+		if run.ID == first.ID && (run.State != api.RunSucceeded && run.State != api.RunFailed || run.Tries != 1) {
+			t.Errorf("the run that was under way: %+v", run)
+		}
+		if i == 0 {
+			continue
+		}
+		before := all[i-1]
+		if due := before.Due.Add(time.Duration(1+run.Missed) * time.Second); !run.Due.Equal(due) || run.ID != before.ID+1 {
+			t.Errorf("run %d was due at %v with %d missed, the one before, %d, at %v", run.ID, run.Due, run.Missed, before.ID, before.Due)
+		}
+	}
+	open()
+	s.require(0, "stopped job", "stop", "job", "--now")
+	if text, err := os.ReadFile(filepath.Join(s.dir, "violations")); !os.IsNotExist(err) {
+		t.Errorf("%s, %v", text, err)
+	}
+}

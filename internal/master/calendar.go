@@ -23,6 +23,24 @@ type calendar struct {
 // clocks can be set.
 const lookAgain = time.Minute
 
+// openClock has the master look at the calendar when the clock is set: what a clock that is set forward makes due is not to wait for the next look.
+func (m *Master) openClock() {
+	if m.clock != nil || m.cfg.App.RunAt == nil && m.cfg.App.ReloadBy == nil {
+		return
+	}
+	c, err := watchClock(func() { m.post(m.clockSet) })
+	if err != nil {
+		m.log.Debug("clock not watched", keyError, err)
+		return
+	}
+	m.clock = c
+}
+
+func (m *Master) clockSet() {
+	m.log.Info("clock was set")
+	m.lookAtCalendar()
+}
+
 // nextDue is when to look at the calendar next.
 func (m *Master) nextDue() (time.Time, bool) {
 	c := &m.control.memory.Calendar

@@ -57,6 +57,7 @@ type Master struct {
 	above   upstream
 	files   files
 	hooks   hooks
+	clock   *clock // nil: none. Closed by closeWatch
 	groups  groups
 	refused []string // what the system refused to workers, as the log was told
 

@@ -30,6 +30,7 @@ func (c Config) watchOptions() watch.Options {
 
 // openWatch watches what the app wants watched. What cannot be is told, and the app serves.
 func (m *Master) openWatch() {
+	m.openClock()
 	o, f := m.cfg.watchOptions(), &m.files
 	if f.watcher != nil && slices.Equal(o.Paths, f.options.Paths) && slices.Equal(o.Ignore, f.options.Ignore) {
 		return
@@ -57,6 +58,8 @@ func (m *Master) closeWatch() {
 		m.files.watcher.Close()
 		m.files.watcher = nil
 	}
+	m.clock.Close()
+	m.clock = nil
 }
 
 // notWatched may be called from anywhere.
