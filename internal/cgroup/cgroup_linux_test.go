@@ -74,7 +74,7 @@ func TestFindTheBase(t *testing.T) {
 	for inner, want := range map[string]string{"": "", ownName: "", "a/" + ownName: "a", "a/b": "a/b"} {
 		root, all := unified(t, inner, "cpu io memory pids\n")
 		p := findIn(all)
-		wanted := []Dir{{Path: filepath.Join(root, want), Resources: Resources}}
+		wanted := []Dir{{Path: filepath.Join(root, want), Resources: []Resource{Tasks, Memory, CPU}}}
 		if inner == "a/b" && systemdRuns() && os.Geteuid() == 0 {
 			wanted = nil // it is not delegated
 		}

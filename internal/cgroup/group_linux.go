@@ -183,9 +183,50 @@ func removeTree(dir string) error {
 }
 
 // killIn kills the processes of a group and of those below, and waits for their
-// end for a moment. Who is in the group at two looks, with a descriptor between
-// them, is the process that the descriptor means.
+// end for a moment. Where tasks are counted, nobody is born there any more, so
+// that no fork outruns it.
 func killIn(dir string) {
+	stopBirths(dir)
+	if write(filepath.Join(dir, "cgroup.kill"), "1") == nil { // version 2, since Linux 5.14
+		awaitEmpty(filepath.Join(dir, "cgroup.events"))
+		return
+	}
+	killMembers(dir)
+}
+
+func stopBirths(dir string) {
+	_ = write(filepath.Join(dir, "pids.max"), "0")
+	children, _ := childrenOf(dir)
+	for _, child := range children {
+		stopBirths(child)
+	}
+}
+
+// awaitEmpty waits until a group of version 2 has no processes: the kernel tells
+// each change of its events.
+func awaitEmpty(events string) {
+	fd, err := unix.Open(events, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return
+	}
+	defer unix.Close(fd)
+	text := make([]byte, 256)
+	for until := time.Now().Add(clearTime); time.Now().Before(until); {
+		n, err := unix.Pread(fd, text, 0)
+		if err != nil {
+			return
+		}
+		if populated, known := countIn(string(text[:n]), "populated"); !known || populated == 0 {
+			return
+		}
+		_, _ = unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLPRI}}, int(clearTime/time.Millisecond/4))
+	}
+}
+
+// killMembers kills one process after the other. Who is in the group at two
+// looks, with a descriptor between them, is the process that the descriptor
+// means.
+func killMembers(dir string) {
 	held := map[string]int{}
 	for _, pid := range members(dir) {
 		n, _ := strconv.Atoi(pid)

@@ -15,7 +15,7 @@ import (
 
 // Place is where this process may make groups.
 type Place struct {
-	bases   []Dir // groups that others can be made in, version 2's first
+	bases   []Dir // groups that others can be made in; that of Tasks first, where nobody can be born who is to be killed
 	missing map[Resource]*Missing
 }
 
@@ -28,7 +28,7 @@ func Find() *Place { return findIn(ownHierarchies()) }
 func findIn(all []hierarchy) *Place {
 	p := &Place{missing: map[Resource]*Missing{}}
 	slices.SortStableFunc(all, func(a, b hierarchy) int { return order(a) - order(b) })
-	for _, r := range Resources {
+	for _, r := range []Resource{Tasks, Memory, CPU} {
 		p.missing[r] = p.find(r, all)
 	}
 	return p

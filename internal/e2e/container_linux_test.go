@@ -116,6 +116,10 @@ func contained(t testing.TB, change func(b bundle)) *testutil.Running {
 func TestContainersThatAllowLittle(t *testing.T) {
 	t.Parallel()
 	const nobody = 54321
+	lessCPU := "serving workers=1" // version 2 gives the lesser of both
+	if ownGroup(t, "cpu") != "" {
+		lessCPU = `limit is not in force limit="cpu of each worker" reason="write .*cpu.cfs_quota_us: invalid argument \(a group above may allow less\)"`
+	}
 	tests := []struct {
 		name   string
 		change func(b bundle)
@@ -151,6 +155,11 @@ func TestContainersThatAllowLittle(t *testing.T) {
 			b.mount("/sys/fs/cgroup", "cgroup", "rw")
 			b.args("run", "-i", "1", "--handoff", "none", "--worker-limits", "memory=40M", "--limits-required", "--", "tail", "/dev/zero")
 		}, `out of memory: the limit of the worker is 40M`, -1},
+		{"less CPU time than a worker is to have", func(b bundle) {
+			b.part("linux", "resources")["cpu"] = map[string]any{"quota": 50000, "period": 100000}
+			b.mount("/sys/fs/cgroup", "cgroup", "rw")
+			b.args("run", "-i", "1", "--handoff", "none", "--worker-limits", "cpu=1", "--", "sleep", "1000")
+		}, lessCPU, -1},
 		{"out of the container's memory", func(b bundle) {
 			b.memory(64 << 20)
 			b.args("run", "-i", "1", "--handoff", "none", "--", "tail", "/dev/zero")

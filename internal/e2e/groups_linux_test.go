@@ -187,11 +187,26 @@ if os.fork() == 0:
 os.wait()
 print('gone into hiding')
 `
-	for _, end := range []syscall.Signal{syscall.SIGTERM, syscall.SIGKILL} {
-		t.Run(end.String(), func(t *testing.T) {
+	const bomb = `
+import os
+print('gone into hiding')
+while True:
+  try:
+    if os.fork() == 0: os.setsid()
+  except OSError: pass
+`
+	for _, tt := range []struct {
+		name, script string
+		end          syscall.Signal
+	}{
+		{"a fugitive and a stop", fugitive, syscall.SIGTERM}, {"a fugitive and a crash", fugitive, syscall.SIGKILL},
+		{"a fork bomb and a stop", bomb, syscall.SIGTERM}, {"a fork bomb and a crash", bomb, syscall.SIGKILL},
+	} {
+		end := tt.end
+		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			name := appName()
-			r := runGrouped(t, name, []string{"-i", "1", "--worker-limits", "tasks=50"}, fugitive)
+			r := runGrouped(t, name, []string{"-i", "1", "--worker-limits", "tasks=50", "--worker-limits", "cpu=0.3"}, tt.script)
 			r.WaitLine("gone into hiding")
 			if len(groupsOf(t, name)) == 0 {
 				t.Fatal("the app has no control groups")
@@ -308,4 +323,70 @@ func TestARefusedLimitThatIsRequired(t *testing.T) {
 	if code := r.WaitExit().ExitCode(); code != 2 || strings.Contains(r.Output(), "worker started") {
 		t.Errorf("exit code %d:\n%s", code, r.Output())
 	}
+}
+
+// TestTheSmallestLimits bind the program, and not what muster does in its process before.
+func TestTheSmallestLimits(t *testing.T) {
+	t.Parallel()
+	needGroups(t)
+	name := appName()
+	r := testutil.StartMuster(t, "run", "--job", "--max-restarts", "0", "--name", name, "--worker-limits", "tasks=1", "--worker-limits", "memory=1M", "--", "sh", "-c", "echo one")
+	r.WaitLine(`\| one$`)
+	if code := r.WaitExit().ExitCode(); code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+	requireNoGroups(t, name)
+}
+
+// TestGroupsThatNobodyLooksAfter: daemon and master are killed at once; the next ones take the groups over, and end what is in them.
+func TestGroupsThatNobodyLooksAfter(t *testing.T) {
+	t.Parallel()
+	needGroups(t)
+	s := kept(t)
+	name := appName()
+	s.require(0, "started", "start", "--name", name, "--handoff", "none", "--worker-limits", "tasks=50", "--", "sh", "-c", "setsid env -i MUSTER_TEST_RUN=$MUSTER_TEST_RUN sleep 1000 & sleep 1000")
+	before := s.entry(name)
+	worker := before.App.Slots[0].Workers[0].PID
+	daemon, err := os.FindProcess(s.daemonPID())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := daemon.Signal(syscall.SIGSTOP); err != nil { // it does not start another master
+		t.Fatal(err)
+	}
+	killAndAwait(t, before.PID)
+	killAndAwait(t, daemon.Pid)
+	groups := groupsOf(t, name)
+	poll(t, "another master", func() bool {
+		e := s.entry(name)
+		return e.App != nil && e.PID != before.PID && e.App.Serving == 1
+	})
+	for _, dir := range groups {
+		for pid := range strings.FieldsSeq(readGroup(t, dir)) {
+			if pid == strconv.Itoa(worker) {
+				t.Errorf("worker %s of the lost master is still in %s", pid, dir)
+			}
+		}
+	}
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", worker)) // nobody may have reaped it
+	if _, state, _ := strings.Cut(string(text), ") "); err == nil && !strings.HasPrefix(state, "Z") {
+		t.Errorf("worker %d of the lost master lives on: %s", worker, text)
+	}
+	s.require(0, "stopped", "stop", name)
+	requireNoGroups(t, name)
+}
+
+// readGroup lists the processes of an app's group.
+func readGroup(t testing.TB, dir string) string {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(dir, "*/cgroup.procs"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all strings.Builder
+	for _, file := range files {
+		text, _ := os.ReadFile(file)
+		all.Write(text)
+	}
+	return all.String()
 }

@@ -29,6 +29,9 @@ func (p *Plan) identify(host Host) (err error) {
 // place chooses among the CPUs that there are.
 func (p *Plan) place(host Host) error {
 	p.CPUs = host.CPUs
+	if most := p.App.Together.CPU; most > 0 { // as with a quota from outside, 1.5 CPUs can keep two workers busy
+		p.CPUs = min(p.CPUs, int((most+999)/1000))
+	}
 	if p.App.CPUAffinity == app.AffinitySpread {
 		p.CPUSet = host.Allowed
 	}

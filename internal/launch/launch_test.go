@@ -78,6 +78,7 @@ func TestHandoffAndWorkers(t *testing.T) {
 		{"message", "tool", app.Spec{Handoff: app.HandoffMessage, Listen: []string{":1"}}, app.HandoffMessage, 4, launch.KindOther},
 		{"workers given", "tool", app.Spec{Workers: "3"}, app.HandoffNone, 3, launch.KindOther},
 		{"workers as a share", "node app/server.js", app.Spec{Workers: "50%"}, app.HandoffNode, 2, launch.KindNode},
+		{"as many as the CPU limit keeps busy", "node app/server.js", app.Spec{AppLimits: map[string]string{"cpu": "150%"}}, app.HandoffNode, 2, launch.KindNode},
 	}
 	root := home(t)
 	for _, test := range tests {

@@ -207,7 +207,11 @@ func (l *launch) verdict(lines []byte, p *Process) ([]stage.Report, error) {
 	}
 	exit := p.abort()
 	if !last.Failed() {
-		return nil, &StartError{Op: "run exec stage of", Path: l.program, Err: fmt.Errorf("it ended early: %v", exit)}
+		why := exit.String()
+		if exit.Counts.Kills > 0 {
+			why += " (out of memory)"
+		}
+		return nil, &StartError{Op: "run exec stage of", Path: l.program, Err: fmt.Errorf("it ended early: %s", why)}
 	}
 	return nil, &StartError{Op: last.Op, Path: last.Path, Err: last.Err()}
 }

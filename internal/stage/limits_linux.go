@@ -65,7 +65,8 @@ func (s *stage) schedule() error {
 	return nil
 }
 
-// enter moves this process into control groups.
+// enter moves this process into control groups. It could have been born there (CLONE_INTO_CGROUP), but then the limits of the program would bind
+// the stage, whose threads and memory are more than those of many a program.
 func (s *stage) enter() error {
 	for _, file := range s.doc.Groups {
 		if err := writeExisting(file, "0"); err != nil {
