@@ -84,6 +84,8 @@ type alarm struct {
 // Run supervises the app until it is stopped by a signal, gives up, or ctx ends, and returns the exit code of the process. The error is for
 // what kept the app from starting.
 func Run(ctx context.Context, cfg Config) (int, error) {
+	signals := catchSignals() // a stop that comes while everything is opened is not lost
+	defer signal.Stop(signals)
 	folder, err := rundir.Open(cfg.App.Name, cfg.switches()) // first, so that a name which is taken is told as that
 	if err != nil {
 		return 1, err
@@ -100,7 +102,7 @@ func Run(ctx context.Context, cfg Config) (int, error) {
 	if cfg.Opened != nil {
 		cfg.Opened(m.run.Socket())
 	}
-	return m.runOn(ctx)
+	return m.runOn(ctx, signals)
 }
 
 // adapt completes a Config of a former master by what only this process knows.
@@ -109,10 +111,15 @@ func (c *Config) adapt(of Config) Config {
 	return of
 }
 
-// runOn lets the master run to the end of its app, or of itself: one whose upgrade failed is followed by one that goes on with its workers.
-func (m *Master) runOn(ctx context.Context) (int, error) {
+// catchSignals takes the signals to a master.
+func catchSignals() chan os.Signal {
 	signals := make(chan os.Signal, 16)
 	signal.Notify(signals, handled...)
+	return signals
+}
+
+// runOn lets the master run to the end of its app, or of itself: one whose upgrade failed is followed by one that goes on with its workers.
+func (m *Master) runOn(ctx context.Context, signals chan os.Signal) (int, error) {
 	defer signal.Stop(signals)
 	defer func() { m.leave() }()
 	for {

@@ -35,7 +35,7 @@ func Restore(ctx context.Context, number string, adapt func(Config) Config) (int
 	m.restoreBox(s.Box)
 	m.openStore()
 	m.later(m.upgraded)
-	return m.runOn(ctx)
+	return m.runOn(ctx, catchSignals())
 }
 
 // estate is what a master leaves to the one that takes its place in the same process, after an upgrade that failed.

@@ -48,7 +48,7 @@ func Resume(ctx context.Context, names []string, first int, adapt func(Config) C
 	if opened != nil {
 		opened(m.run.Socket())
 	}
-	return m.runOn(ctx)
+	return m.runOn(ctx, catchSignals())
 }
 
 // box is the app's box, if it was given.
