@@ -31,7 +31,7 @@ func (t turns) ask(ctx context.Context, name string, ask func() (api.StartAnswer
 	defer close(t.asked[name])
 	for _, on := range t.graph[name].Names() {
 		asked, ours := t.asked[on]
-		if !ours {
+		if !ours || t.graph.Closure([]string{on})[name] { // in a circle nobody is first
 			continue
 		}
 		select {

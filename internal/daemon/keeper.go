@@ -57,6 +57,7 @@ type keeper struct {
 	stale  atomic.Bool // something happened since the master was asked last
 	mu     sync.Mutex
 	view   api.Entry // as the API tells it
+	coming app.Spec  // what it is, or becomes by the reload under way
 	app    *api.App  // the last that the master told
 	silent string    // why there is none
 }
@@ -195,8 +196,13 @@ func (k *keeper) show() {
 	}
 	launch := k.record.Launch
 	e.Launch = &launch
+	coming := launch.Spec
+	for _, l := range k.pending { // of several, the last one wins in the end, and any will do until then
+		coming = l.Spec
+	}
+	coming.Name = k.id
 	k.mu.Lock()
-	k.view = e
+	k.view, k.coming = e, coming
 	k.mu.Unlock()
 }
 

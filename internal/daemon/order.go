@@ -174,19 +174,15 @@ func waitsOf(waits []order.Wait) []api.Wait {
 	return all
 }
 
-// checkNeeds refuses an app that depends on one that is not known.
+// checkNeeds refuses an app that depends on one that is not known, on what that cannot reach, or in a circle on itself.
 func (d *Daemon) checkNeeds(s app.Spec) error {
-	all := d.all()
-	names := make([]string, len(all))
-	for i, k := range all {
-		names[i] = k.id
+	others := map[string]app.Spec{}
+	for _, k := range d.all() {
+		k.mu.Lock()
+		others[k.id] = k.coming
+		k.mu.Unlock()
 	}
-	for _, on := range s.DependsOn.Names() {
-		if !slices.Contains(names, on) {
-			return order.Unknown(on, names)
-		}
-	}
-	return nil
+	return order.CheckOne(s, others)
 }
 
 // awaitAbove waits until no app runs any more that depends on this one and is stopped with it.

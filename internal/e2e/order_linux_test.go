@@ -174,3 +174,27 @@ func signalTo(t *testing.T, pid int, sig syscall.Signal) {
 		t.Error(err)
 	}
 }
+
+// TestACircleKeepsNobodyWaiting: one that stands in the daemon's files, from wherever, is told by the names of its apps, and ends no command late.
+func TestACircleKeepsNobodyWaiting(t *testing.T) {
+	t.Parallel()
+	s := kept(t)
+	s.require(0, "started one", "start", "--name", "one", "--", "sleep", "1000")
+	s.require(0, "started two", "start", "--name", "two", "--depends-on", "one=started", "--", "sleep", "1000")
+	s.require(2, `depends_on "two": each would wait for the other: one depends on two depends on one`, "start", "--name", "one", "--depends-on", "two", "--", "sleep", "1000")
+	s.require(0, "stopped one", "stop", "all")
+	s.killDaemon()
+	path := filepath.Join(s.home, "apps", "one.json")
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.overwrite(path, strings.Replace(string(text), `"name": "one"`, `"name": "one", "depends_on": {"two": "ready"}`, 1))
+	r := s.require(1, "one was not started: waiting for two (ready): waiting for one (started): it waits for this one itself", "start", "all")
+	if !strings.Contains(r.stderr, "two was not started: waiting for one (started): waiting for two (ready): it waits for this one itself") {
+		t.Errorf("%+v", r)
+	}
+	s.require(0, "it waits for this one itself", "explain", "one")
+	s.require(0, "started one", "start", "--name", "one", "--", "sleep", "1000")
+	s.require(0, "two", "start", "two", "--timeout", "30s")
+}

@@ -98,11 +98,35 @@ func Check(apps []app.Spec) map[string][]*app.Error {
 		for _, member := range circle {
 			told[member] = true
 		}
-		wrong[name] = append(wrong[name], &app.Error{
-			Field: "depends_on", Value: circle[1], Reason: "each would wait for the other: " + strings.Join(circle, " depends on "), Hint: "take one of these dependencies out",
-		})
+		wrong[name] = append(wrong[name], circleError(circle))
 	}
 	return wrong
+}
+
+func circleError(circle []string) *app.Error {
+	return &app.Error{
+		Field: "depends_on", Value: circle[1], Reason: "each would wait for the other: " + strings.Join(circle, " depends on "), Hint: "take one of these dependencies out",
+	}
+}
+
+// CheckOne tells what is wrong with what an app depends on, beside others that are known, by name.
+func CheckOne(s app.Spec, others map[string]app.Spec) error {
+	specs, g := map[string]*app.Spec{s.Name: &s}, Graph{s.Name: s.DependsOn}
+	names := sortedNames(others)
+	for _, name := range names {
+		if other := others[name]; name != s.Name {
+			specs[name], g[name] = &other, other.DependsOn
+		}
+	}
+	for _, on := range s.DependsOn.Names() {
+		if e := checkNeed(specs, names, on, s.DependsOn[on]); e != nil {
+			return e
+		}
+	}
+	if circle := g.Circle(s.Name); circle != nil {
+		return circleError(circle)
+	}
+	return nil
 }
 
 func checkNeed(specs map[string]*app.Spec, names []string, on string, until app.Condition) *app.Error {

@@ -125,3 +125,31 @@ func TestAboveAndDependants(t *testing.T) {
 		t.Errorf("dependants: %v", got)
 	}
 }
+
+func TestCheckOne(t *testing.T) {
+	t.Parallel()
+	others := map[string]app.Spec{
+		"one": {Name: "one", DependsOn: needs("old", "ready")}, "two": {Name: "two", DependsOn: needs("one", "ready")}, "job": {Name: "job", Job: true},
+	}
+	tests := []struct {
+		name string
+		spec app.Spec
+		want string // empty: nothing is wrong
+	}{
+		{"nothing", app.Spec{Name: "one"}, ""},
+		{"known", app.Spec{Name: "one", DependsOn: needs("job", "completed")}, ""},
+		{"unknown", app.Spec{Name: "one", DependsOn: needs("jb", "completed")}, `depends_on "jb": there is no app of that name`},
+		{"out of reach", app.Spec{Name: "new", DependsOn: needs("job", "ready")}, `depends_on "job": it is a job, which serves nobody and is never ready`},
+		{"a circle", app.Spec{Name: "one", DependsOn: needs("two", "started")}, `depends_on "two": each would wait for the other: one depends on two depends on one`},
+		{"what it was is forgotten", app.Spec{Name: "two", DependsOn: needs("job", "completed")}, ""},
+	}
+	for _, test := range tests {
+		got := ""
+		if err := order.CheckOne(test.spec, others); err != nil {
+			got = err.Error()
+		}
+		if got != test.want {
+			t.Errorf("%s: got %q, want %q", test.name, got, test.want)
+		}
+	}
+}
