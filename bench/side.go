@@ -14,21 +14,31 @@ import (
 	"github.com/musterd/muster/internal/testutil/load"
 )
 
-// scene is something that happens to apps, and what a manager makes of it. It is given a manager of its own, whose daemon does not run yet.
+// scene is something that happens to apps, and what a manager makes of it, in words; where there are several, one for each of also as well. It is
+// given a manager of its own, whose daemon does not run yet.
 type scene struct {
 	name string
-	play func(ctx context.Context, b *bench, m *manager) (string, error)
+	also []string
+	play func(ctx context.Context, b *bench, m *manager) ([]string, error)
 }
 
 var scenes = []scene{
-	{"reload to a version that cannot start", brokenRelease},
-	{"crash loop from 20 s after the start", lateCrashLoop},
-	{"SIGKILL of the daemon", daemonKilled},
-	{"the daemon is replaced by a new one", daemonReplaced},
-	{"misspelt key in the app file", misspelt},
-	{"reload of 4 workers, program without signal handler", reloadScene("")},
-	{"reload of 4 workers, program that closes its server", reloadScene("1")},
-	{"50 apps from one file", fiftyApps},
+	{"reload to a version that cannot start", nil, one(brokenRelease)},
+	{"crash loop from 20 s after the start", nil, one(lateCrashLoop)},
+	{"SIGKILL of the daemon", nil, one(daemonKilled)},
+	{"the daemon is replaced by a new one", nil, one(daemonReplaced)},
+	{"misspelt key in the app file", nil, one(misspelt)},
+	{"reload of 4 workers, program without signal handler", nil, one(reloadScene(""))},
+	{"reload of 4 workers, program that closes its server", nil, one(reloadScene("1"))},
+	{"50 apps: start from one file", []string{"50 apps: list", "50 apps: PSS of the daemon", "50 apps: PSS of each, with what manages it alone"}, fiftyApps},
+}
+
+// one is a scene of one line.
+func one(play func(context.Context, *bench, *manager) (string, error)) func(context.Context, *bench, *manager) ([]string, error) {
+	return func(ctx context.Context, b *bench, m *manager) ([]string, error) {
+		text, err := play(ctx, b, m)
+		return []string{text}, err
+	}
 }
 
 // sideBySide plays each scene under PM2 and under muster.
@@ -38,31 +48,33 @@ func sideBySide(ctx context.Context, b *bench) ([]result, error) {
 		if !b.wants(s.name) {
 			continue
 		}
-		line := []string{s.name}
-		for _, open := range []func(context.Context) (*manager, error){b.newPM2, b.newMuster} {
-			text, err := b.playUnder(ctx, s, open)
-			if err != nil {
-				return nil, fmt.Errorf("%s: %w", s.name, err)
-			}
-			line = append(line, text)
+		pm2, err := b.playUnder(ctx, s, b.newPM2)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", s.name, err)
 		}
-		r.lines = append(r.lines, line)
+		muster, err := b.playUnder(ctx, s, b.newMuster)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", s.name, err)
+		}
+		for i, name := range append([]string{s.name}, s.also...) {
+			r.lines = append(r.lines, []string{name, pm2[i], muster[i]})
+		}
 	}
 	return []result{r}, nil
 }
 
-func (b *bench) playUnder(ctx context.Context, s scene, open func(context.Context) (*manager, error)) (string, error) {
+func (b *bench) playUnder(ctx context.Context, s scene, open func(context.Context) (*manager, error)) ([]string, error) {
 	m, err := open(ctx)
 	if err != nil {
-		return "", err
+		return nil, err
 	}
 	defer m.close()
-	text, err := s.play(ctx, b, m)
+	texts, err := s.play(ctx, b, m)
 	if err = errors.Join(err, ctx.Err()); err != nil {
-		return "", err
+		return nil, err
 	}
-	b.say("%s: %s: %s", s.name, m.name, text)
-	return text, nil
+	b.say("%s: %s: %s", s.name, m.name, strings.Join(texts, ", "))
+	return texts, nil
 }
 
 // serveApp starts an app of js/app.js and waits until it serves.
@@ -278,7 +290,7 @@ func reloadScene(grace string) func(context.Context, *bench, *manager) (string, 
 }
 
 // fiftyApps starts apps that do nothing, lists them, and weighs all.
-func fiftyApps(ctx context.Context, _ *bench, m *manager) (string, error) {
+func fiftyApps(ctx context.Context, _ *bench, m *manager) ([]string, error) {
 	const count, lists = 50, 9
 	var apps []appSpec
 	for i := range count {
@@ -286,19 +298,19 @@ func fiftyApps(ctx context.Context, _ *bench, m *manager) (string, error) {
 	}
 	took, err := m.startApps(ctx, apps...)
 	if err != nil {
-		return "", err
+		return nil, err
 	}
 	all, err := m.settled(ctx, count)
 	if err != nil {
-		return "", err
+		return nil, err
 	}
 	listed, err := m.listTime(ctx, lists)
 	if err != nil {
-		return "", err
+		return nil, err
 	}
 	daemon, err := m.daemon(ctx, m)
 	if err != nil {
-		return "", err
+		return nil, err
 	}
 	rest := 0.0
 	for _, p := range markedProcesses(m.env[0]) {
@@ -306,8 +318,10 @@ func fiftyApps(ctx context.Context, _ *bench, m *manager) (string, error) {
 			rest += pss(p.Pid)
 		}
 	}
-	return fmt.Sprintf("%.1f s to start; list in %.0f ms; PSS of the daemon %.1f MB, and %.1f MB for each app with all that manages it, of which its Node %.1f",
-		took.Seconds(), listed, pss(daemon), rest/count, medianPSS(all)), nil
+	return []string{
+		fmt.Sprintf("%.1f s", took.Seconds()), fmt.Sprintf("%.0f ms", listed), fmt.Sprintf("%.1f MB", pss(daemon)),
+		fmt.Sprintf("%.1f MB, of which its Node %.1f", rest/count, medianPSS(all)),
+	}, nil
 }
 
 // listTime is the median time of the command that lists all apps, in milliseconds.

@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -9,6 +10,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/musterd/muster/api"
 	"github.com/musterd/muster/internal/testutil"
 )
 
@@ -76,18 +78,30 @@ func (p *play) scenario() {
 	}
 }
 
-// crash kills a worker that serves, and waits for the next one.
+// crash kills a worker that serves, and waits for the next one. One that is being replaced would have no successor.
 func (p *play) crash() bool {
-	serving := strings.Fields(p.command("show", "--quiet").stdout)
-	if len(serving) == 0 {
-		return false
-	}
 	mark := p.run.Mark()
-	pid, err := strconv.Atoi(serving[0])
-	if err != nil || syscall.Kill(pid, syscall.SIGKILL) != nil {
+	pid := p.servingWorker()
+	if pid == 0 || syscall.Kill(pid, syscall.SIGKILL) != nil {
 		return false // the master's end was that of the worker
 	}
 	return p.run.SeesLine(mark, `worker exited`) && p.run.SeesLine(mark, `worker ready`)
+}
+
+// servingWorker is the process of a worker that serves; 0 without one.
+func (p *play) servingWorker() int {
+	var a api.App
+	if json.Unmarshal([]byte(p.command("show", "--json").stdout), &a) != nil {
+		return 0
+	}
+	for _, slot := range a.Slots {
+		for _, w := range slot.Workers {
+			if w.Phase == "serving" {
+				return w.PID
+			}
+		}
+	}
+	return 0
 }
 
 func (p *play) failedReload() bool {
