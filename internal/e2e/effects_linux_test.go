@@ -80,8 +80,8 @@ func (p *play) scenario() {
 
 // crash kills a worker that serves, and waits for the next one. One that is being replaced would have no successor.
 func (p *play) crash() bool {
-	mark := p.run.Mark()
 	pid := p.servingWorker()
+	mark := p.run.Mark()
 	if pid == 0 || syscall.Kill(pid, syscall.SIGKILL) != nil {
 		return false // the master's end was that of the worker
 	}
