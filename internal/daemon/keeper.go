@@ -60,6 +60,9 @@ type keeper struct {
 	coming app.Spec  // what it is, or becomes by the reload under way
 	app    *api.App  // the last that the master told
 	silent string    // why there is none
+
+	asked    uint64 // questions how the app is, by now
+	answered uint64 // the last of them that was answered
 }
 
 // Bounds of the pause before another master is started where one ended as it should not.

@@ -135,18 +135,19 @@ func (k *keeper) later(ctx context.Context, l *link, f func()) {
 	}
 }
 
-// forgetApp is for a new master.
+// forgetApp is for a new master. What the one before still answers does not count.
 func (k *keeper) forgetApp() {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.app, k.silent = nil, ""
+	k.app, k.silent, k.answered = nil, "", k.asked
 	k.stale.Store(true)
 }
 
-// refresh asks the master how the app is, if something has happened since it was asked last.
+// refresh asks the master how the app is. Of answers to several who ask at the same time, that to the last one counts: an earlier one may be older,
+// and come later.
 func (k *keeper) refresh(ctx context.Context) {
-	socket := k.entry().Socket
-	if socket == "" || !k.stale.Swap(false) {
+	socket, turn := k.ask()
+	if socket == "" {
 		return
 	}
 	c := client.New(socket)
@@ -154,9 +155,24 @@ func (k *keeper) refresh(ctx context.Context) {
 	a, err := c.App(ctx)
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.app, k.silent = &a, ""
+	if turn <= k.answered {
+		return
+	}
+	k.app, k.silent, k.answered = &a, "", turn
 	if err != nil {
 		k.stale.Store(true)
 		k.app, k.silent = nil, err.Error()
 	}
+}
+
+// ask returns where to ask, if there is a master, and the number of this question. What happens from here on is to be asked for again.
+func (k *keeper) ask() (socket string, turn uint64) {
+	if socket = k.entry().Socket; socket == "" {
+		return "", 0
+	}
+	k.stale.Store(false)
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.asked++
+	return socket, k.asked
 }

@@ -93,15 +93,13 @@ func (d *Daemon) entries(ctx context.Context, apps, env bool) []api.Entry {
 	return entries
 }
 
-// refresh asks all masters at once of whose apps something is new.
+// refresh asks all masters at once. Whoever asks has perhaps just been told by a master of what its event has yet to tell here.
 func (d *Daemon) refresh(ctx context.Context, all []*keeper) {
 	ctx, cancel := context.WithTimeout(ctx, answerTime)
 	defer cancel()
 	var wg sync.WaitGroup
 	for _, k := range all {
-		if k.stale.Load() {
-			wg.Go(func() { k.refresh(ctx) })
-		}
+		wg.Go(func() { k.refresh(ctx) })
 	}
 	wg.Wait()
 }
