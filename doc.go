@@ -16,6 +16,8 @@
 //  3. Neither: it binds the address itself.
 //
 // NOTIFY_SOCKET, wherever the sockets come from, is told READY=1, STOPPING=1 and, when WATCHDOG_USEC asks for it, WATCHDOG=1.
+// The last is a sign of life, as is the answer to a ping on the channel: it is given as long as the program takes the
+// connections that come, and as what it has given to [Alive] returns.
 //
 // # Addresses
 //

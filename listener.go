@@ -69,7 +69,9 @@ type listener struct {
 
 	mu        sync.Mutex
 	cond      *sync.Cond // waiting or stopped changed
-	waiting   int        // calls of Accept
+	waiting   int        // calls of Accept under way
+	calls     uint64     // of Accept so far
+	seen      uint64     // calls, when somebody last asked whether the program accepts
 	stopped   bool
 	stopping  chan struct{} // closed with stopped
 	sockets   []socket      // owned
@@ -213,6 +215,7 @@ func (l *listener) count(n int) {
 	defer l.mu.Unlock()
 	l.waiting += n
 	if n > 0 {
+		l.calls++
 		l.cond.Broadcast()
 	}
 }

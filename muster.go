@@ -110,6 +110,12 @@ func Draining() <-chan struct{} { return self().draining }
 // ShutdownTimeout. Dying returns immediately. The first call counts.
 func Dying(err error) { self().die(err, nil) }
 
+// Alive has f called before each sign of life that the worker gives its master: before it answers a ping, and before each WATCHDOG=1. A worker
+// whose f does not return is hung after the master's hang timeout. Let f do in short what every request needs, as taking the lock that they all take.
+//
+// Without any f, a worker is alive as long as its program takes the connections that come.
+func Alive(f func()) { self().vital.add(f) }
+
 // Go runs f in a goroutine of its own. A panic in f does not end the process abruptly, as it would after a plain
 // go statement: the worker is dying, see Dying.
 func Go(f func()) {

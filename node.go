@@ -98,6 +98,7 @@ type envelope struct {
 	Msg       json.RawMessage `json:"msg"`
 	Key       string          `json:"key"`
 	DgramType string          `json:"dgramType"`
+	Accepts   bool            `json:"accepts"` // of a ping: whether we take connections
 }
 
 // handle acts on one record. Everything that is not internal is the program's, and it has no way to ask for it.
@@ -118,8 +119,16 @@ func (n *node) handle(record []byte, takeFD func() int) {
 	}
 }
 
-// handleHandle acknowledges a descriptor, once, and passes it on. A retransmitted socket comes wrapped twice.
+// handleHandle acknowledges a descriptor, once, and passes it on. A retransmitted socket comes wrapped twice. A record with neither descriptor nor
+// message is muster's ping: it is refused when the program is known to be alive, and until then no descriptor comes.
 func (n *node) handleHandle(e envelope, fd int) {
+	if fd < 0 && e.Msg == nil {
+		go func() { // ends when the program gives a sign of life
+			n.w.awaitAlive(e.Accepts)
+			n.ch.send(cmd{"NODE_HANDLE_NACK"})
+		}()
+		return
+	}
 	if fd < 0 {
 		n.ch.send(cmd{"NODE_HANDLE_NACK"})
 		return

@@ -50,14 +50,15 @@ func (n *notifier) write(message string) error {
 	return err
 }
 
-// watch pings at half the watchdog's time for as long as the process lives. The ping comes from an ordinary goroutine:
-// if the process is frozen or every processor is held, so is the ping.
-func (n *notifier) watch() {
+// watch pings at once, and then at half the watchdog's time for as long as the process lives, each time when awaitAlive has returned. The
+// ping comes from an ordinary goroutine: if the process is frozen or every processor is held, so is the ping.
+func (n *notifier) watch(awaitAlive func()) {
 	if n.path == "" || n.watchdog <= 0 {
 		return
 	}
 	go func() {
-		for range time.Tick(n.watchdog / 2) {
+		for tick := time.Tick(n.watchdog / 2); ; <-tick {
+			awaitAlive()
 			n.send("WATCHDOG=1")
 		}
 	}()

@@ -23,7 +23,7 @@ import (
 type proc struct {
 	t     *testing.T
 	cmd   *exec.Cmd
-	stdin io.Closer
+	stdin io.WriteCloser
 	lines chan string   // of stdout; closed at its end
 	ended chan struct{} // closed when the process has been waited for
 

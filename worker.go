@@ -37,6 +37,7 @@ type worker struct {
 	source source
 	notify *notifier // never nil
 	count  *counter  // never nil
+	vital  vitality
 	ppid   int
 
 	survives bool // the listening sockets outlive the process
@@ -78,7 +79,7 @@ func newWorker(env environment) *worker {
 	if w.info.Managed && w.info.App != "" {
 		setTitle("muster: worker " + w.info.App + "/" + w.info.seat())
 	}
-	w.notify.watch()
+	w.notify.watch(func() { w.awaitAlive(false) })
 	return w
 }
 

@@ -84,6 +84,23 @@ func TestNodeHangs(t *testing.T) {
 	}
 }
 
+// TestNodeHangsThatTookItsServerByMessage: it knows nothing of a cluster, and answers pings all the same.
+func TestNodeHangsThatTookItsServerByMessage(t *testing.T) {
+	t.Parallel()
+	onNode(t, []int{18, 20, 22, 24, 26}, func(t *testing.T, major int) {
+		port := testutil.Port(t)
+		r := runNodeOn(t, major, 0, []string{"BY_MESSAGE=1"},
+			"-i", "2", "-l", hostPort(port), "--handoff", "message", "--hang-timeout", "2s", "--", "node", fixture("hang.js"))
+		r.addr = hostPort(port)
+		r.serving(2)
+		victim := r.hangsAt("/loop")
+		r.WaitLine(`worker hung.*reason="it does not answer on its channel, and (burns|uses)`)
+		r.WaitLine(`worker exited.*pid=` + victim + ` .*reason=hung`)
+		r.answers(20)
+		r.stopClean()
+	})
+}
+
 // TestNodeHangsAlone: the only worker of an app is replaced, and the connections that waited for it are served by its successor.
 func TestNodeHangsAlone(t *testing.T) {
 	t.Parallel()

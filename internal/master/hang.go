@@ -56,7 +56,7 @@ func (m *Master) examined(w *worker, seen look) {
 	if m.workers[w.id] != w || k == nil || w.suspected != seen.by { // it has given a sign
 		return
 	}
-	seen.held, seen.owes = m.of(w).Inspect != nil, w.owes(seen.window)
+	seen.held, seen.owes = m.of(w).Inspect != nil, w.owes(seen.window) && m.answers(w)
 	hung, what := seen.judge()
 	m.suspect(w, "")
 	if !hung && what != w.spared {
@@ -157,7 +157,7 @@ func (m *Master) hangUpOn(w *worker) {
 func (m *Master) pingAll() {
 	m.pinging = false
 	period := pingPeriod(m.state.Policy.HangTimeout)
-	if period == 0 || !m.cfg.speaksNode() {
+	if period == 0 || !m.cfg.hasChannel() {
 		return
 	}
 	for _, w := range m.workers {
@@ -182,9 +182,15 @@ func (m *Master) ping(w *worker, period time.Duration) {
 	switch {
 	case w.sign == 0:
 		m.askSign(w)
-	case owed >= period*9/10: // the alarm may be a little early
+	case owed >= period*9/10 && m.answers(w): // the alarm may be a little early
 		m.setSilent(w, owed)
 	}
+}
+
+// answers tells whether it means anything that the worker does not answer: those on Node and the SDK do from the first moment, what else may
+// speak on Node's channel has to show it once.
+func (m *Master) answers(w *worker) bool {
+	return m.of(w).Kind == KindNode || m.of(w).Kind == KindSDK || !w.heard.IsZero()
 }
 
 // pingPeriod is how often a worker is asked: an answer is overdue long before the hang timeout, and an idle worker is not kept awake.

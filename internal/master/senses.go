@@ -38,7 +38,9 @@ func (m *Master) describeSenses(d *api.Worker, k *lifecycle.Worker, w *worker) {
 }
 
 // pings tells whether the worker is asked for signs of life.
-func (m *Master) pings(w *worker) bool { return m.cfg.speaksNode() && w.conn != nil && !w.hungUp }
+func (m *Master) pings(w *worker) bool {
+	return m.cfg.hasChannel() && w.conn != nil && !w.hungUp && m.answers(w)
+}
 
 func (w *worker) pingSays() string {
 	switch {

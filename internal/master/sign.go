@@ -8,13 +8,13 @@ import (
 	"github.com/musterd/muster/internal/pulse"
 )
 
-// askSign asks a worker for a sign of life: one that may be blocked, before it is given a connection; and one that is, because nothing else
+// askSign asks a worker for a sign of life, or whether it takes connections again: one that may be blocked, before it is given a connection; and one that is, because nothing else
 // would tell that it is so no more, where new connections are led past its slot.
 func (m *Master) askSign(w *worker) {
 	if w.conn == nil || w.sign != 0 {
 		return
 	}
-	seq, err := w.conn.Ping()
+	seq, err := w.conn.Ping(w.blocked)
 	if err != nil {
 		m.log.Debug("worker not asked for a sign of life", logs.KeySlot, w.slot, logs.KeyWorker, w.id, keyError, err)
 		return

@@ -20,6 +20,10 @@
 //	  │◄───────────────────────────────────────┤ NewConn
 //	  │ NODE_HANDLE_ACK, {ack:seq,accepted}    │
 //	  ├───────────────────────────────────────►│ HandleAck, Accepted
+//	  │ NODE_HANDLE without a descriptor       │
+//	  │◄───────────────────────────────────────┤ Ping
+//	  │ NODE_HANDLE_NACK                       │
+//	  ├───────────────────────────────────────►│ Accepted, not OK
 //	  │ disconnect                             │
 //	  │◄───────────────────────────────────────┤ Disconnect
 //	  │ close key, then EOF                    │

@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -453,8 +454,8 @@ func TestNodeRefusesConnections(t *testing.T) {
 func TestNodeGivesASign(t *testing.T) {
 	everyNode(t, func(t *testing.T, path string, _ int) {
 		n := worker(t, path, `process.on('message', () => {});`)
-		for range 2 {
-			seq, err := n.Ping()
+		for i := range 2 {
+			seq, err := n.Ping(i == 1)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -463,6 +464,61 @@ func TestNodeGivesASign(t *testing.T) {
 			}
 		}
 		n.disconnect()
+	})
+}
+
+// TestNodeAnswersPingsAmongHandles: no descriptor goes astray, whether the worker reads the records one by one or all at once.
+func TestNodeAnswersPingsAmongHandles(t *testing.T) {
+	everyNode(t, func(t *testing.T, path string, _ int) {
+		n := worker(t, path, `
+const end = Date.now() + 200; // what is sent meanwhile is read in one go
+while (Date.now() < end);
+process.on('message', () => {});`)
+		fd, _ := tcpSocket(t, false)
+		var refused []int64
+		for range 5 {
+			ping, err := n.Ping(false)
+			if err != nil {
+				t.Fatal(err)
+			}
+			given, err := n.NewConn("nobody's", fd)
+			if err != nil {
+				t.Fatal(err)
+			}
+			refused = append(refused, ping, given)
+		}
+		var got []int64
+		for range refused {
+			got = append(got, next[Accepted](n).Seq)
+		}
+		slices.Sort(got)
+		if !slices.Equal(refused, got) {
+			t.Errorf("answers to %v, want %v", got, refused)
+		}
+		n.disconnect()
+	})
+}
+
+// TestNodeThatWasForkedGivesASign although it knows nothing of a cluster, and the program sees nothing of it.
+func TestNodeThatWasForkedGivesASign(t *testing.T) {
+	everyNode(t, func(t *testing.T, path string, _ int) {
+		n := forked(t, path, `process.on('message', (m) => { process.send({ got: m }); process.disconnect(); });`)
+		for i := range 3 {
+			seq, err := n.Ping(i == 1)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if a := next[Accepted](n); a.Seq != seq || a.OK {
+				t.Errorf("accepted %+v", a)
+			}
+		}
+		if err := n.Send("end"); err != nil {
+			t.Fatal(err)
+		}
+		if m := next[Message](n); string(m.Raw) != `{"got":"end"}` {
+			t.Errorf("the program got %s", m.Raw)
+		}
+		n.hangsUp()
 	})
 }
 

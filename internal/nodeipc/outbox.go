@@ -110,7 +110,7 @@ func (o *outbox) next(now time.Time) (*outbound, time.Duration) {
 	case len(o.owed) > 0:
 		o.current = acknowledgement(pop(&o.owed))
 		return o.current, 0
-	case len(o.unacked) >= o.maxHandles && o.headIsHandle():
+	case (len(o.unacked) >= o.maxHandles || o.pinged()) && o.headIsHandle():
 		return nil, 0
 	case len(o.retry) > 0:
 		return o.nextRetry(now)
@@ -121,7 +121,7 @@ func (o *outbox) next(now time.Time) (*outbound, time.Duration) {
 }
 
 func (o *outbox) headIsHandle() bool {
-	return len(o.retry) > 0 || len(o.queue) > 0 && o.queue[0].fd >= 0
+	return len(o.retry) > 0 || len(o.queue) > 0 && o.queue[0].awaited()
 }
 
 func (o *outbox) nextRetry(now time.Time) (*outbound, time.Duration) {
@@ -135,7 +135,7 @@ func (o *outbox) nextRetry(now time.Time) (*outbound, time.Duration) {
 func (o *outbox) begin(f *outbound) *outbound {
 	o.current = f
 	f.off, f.verdict, f.after = 0, none, time.Time{}
-	if f.fd >= 0 {
+	if f.awaited() {
 		o.unacked = append(o.unacked, f)
 	}
 	return f
@@ -149,7 +149,7 @@ func (o *outbox) wrote() {
 	o.current = nil
 	switch {
 	case isAcknowledgement(f):
-	case f.fd < 0:
+	case !f.awaited():
 		o.bytes -= f.charge()
 	case f.verdict != none:
 		o.settle(f)
@@ -197,7 +197,7 @@ func (o *outbox) acked() (HandleAck, bool) {
 }
 
 // nacked has the oldest handle without an answer sent again. It reports known false when there is none, and lost true when it was refused
-// too often.
+// too often, or is a ping, which is to be refused.
 func (o *outbox) nacked(now time.Time) (ref HandleAck, lost, known bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -205,7 +205,7 @@ func (o *outbox) nacked(now time.Time) (ref HandleAck, lost, known bool) {
 		return HandleAck{}, false, false
 	}
 	f := pop(&o.unacked)
-	if f.tries == maxTries {
+	if f.tries == maxTries || f.isPing() {
 		o.judge(f, held)
 		return f.ref, true, true
 	}

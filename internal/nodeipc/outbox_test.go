@@ -307,3 +307,46 @@ func TestOutboxAccounts(t *testing.T) {
 		a.checkEnd(r)
 	})
 }
+
+func ping(seq int64) *outbound { return &outbound{data: framePing, fd: -1, ref: HandleAck{Seq: seq}} }
+
+// TestHandlesWaitForAPing, since a worker that reads both at once would take the descriptor for the ping's. Messages do not.
+func TestHandlesWaitForAPing(t *testing.T) {
+	t.Parallel()
+	o := newOutbox(1<<20, 16)
+	now := time.Now()
+	push(t, o, conn(fdOf(t), 1), ping(2), plain("message"), conn(fdOf(t), 3))
+	for i, want := range []string{"handle", string(framePing), "message", ""} {
+		if got := write(o, now); got != want {
+			t.Fatalf("record %d is %q, want %q", i, got, want)
+		}
+	}
+	if ref, ok := o.acked(); !ok || ref.Seq != 1 {
+		t.Errorf("%+v is acknowledged first", ref)
+	}
+	if got := write(o, now); got != "" {
+		t.Errorf("%q is sent before the ping is answered", got)
+	}
+	if ref, lost, known := o.nacked(now); !known || !lost || !ref.ofPing() {
+		t.Errorf("%+v, lost %v, known %v for the ping", ref, lost, known)
+	}
+	if got := write(o, now); got != "handle" {
+		t.Errorf("%q is sent when the ping is answered", got)
+	}
+	if lost := o.clear(); len(lost) != 1 || lost[0].Seq != 3 || o.bytes != 0 {
+		t.Errorf("%+v is lost, %d bytes are left", lost, o.bytes)
+	}
+}
+
+// TestNobodyMissesAPing: at the end of the channel nothing is told of it.
+func TestNobodyMissesAPing(t *testing.T) {
+	t.Parallel()
+	o := newOutbox(1<<20, 16)
+	push(t, o, ping(1), ping(2))
+	if got := write(o, time.Now()); got != string(framePing) {
+		t.Fatalf("sent %q", got)
+	}
+	if lost := o.clear(); len(lost) != 0 || o.bytes != 0 {
+		t.Errorf("%+v is lost, %d bytes are left", lost, o.bytes)
+	}
+}

@@ -1,25 +1,47 @@
 package nodeipc
 
-import (
-	"fmt"
+import "bytes"
 
-	"golang.org/x/sys/unix"
-)
+// framePing announces a handle that does not come. Node, a cluster worker or not, refuses it by NODE_HANDLE_NACK as soon as its loop turns, and
+// does nothing else: so do versions 18 to 26, and workers on the SDK.
+var framePing = []byte(`{"cmd":"NODE_HANDLE","type":"net.Native"}` + "\n")
 
-// noListener is a key that no listener has.
-const noListener = "none"
+// framePingAccepts is the same to Node. A worker on the SDK answers it when its program takes connections.
+var framePingAccepts = []byte(`{"cmd":"NODE_HANDLE","type":"net.Native","accepts":true}` + "\n")
 
-// Ping asks a cluster worker for a sign of life: it is given a connection for a listener that it does not have. As soon as it does
-// anything at all, it refuses by an Accepted with the number that is returned.
-func (c *Conn) Ping() (int64, error) {
-	ends, err := socketpair()
-	if err != nil {
-		return 0, fmt.Errorf("ping node worker: %w", err)
+// Ping asks a worker for a sign of life, or, where it can tell, whether it takes connections: the answer is an Accepted, not OK, with the number that
+// is returned. Handles that are sent later wait for it, because Node gives a descriptor that it reads to the first record that may have one. At the
+// end of the channel nothing is told of a ping that was not answered.
+func (c *Conn) Ping(accepts bool) (int64, error) {
+	frame := framePing
+	if accepts {
+		frame = framePingAccepts
 	}
-	defer unix.Close(ends[0])
-	defer unix.Close(ends[1])
-	if err := unix.SetNonblock(ends[0], true); err != nil {
-		return 0, fmt.Errorf("ping node worker: %w", err)
+	c.seqMu.Lock()
+	defer c.seqMu.Unlock()
+	if err := c.out.push(&outbound{data: frame, fd: -1, ref: HandleAck{Seq: c.seq}}); err != nil {
+		return 0, err
 	}
-	return c.NewConn(noListener, ends[0])
+	c.seq++
+	return c.seq - 1, nil
 }
+
+func (f *outbound) isPing() bool {
+	return f.fd < 0 && (bytes.Equal(f.data, framePing) || bytes.Equal(f.data, framePingAccepts))
+}
+
+// awaited tells whether the worker acknowledges the record.
+func (f *outbound) awaited() bool { return f.fd >= 0 || f.isPing() }
+
+// pinged tells whether a ping is not answered yet.
+func (o *outbox) pinged() bool {
+	for _, f := range o.unacked {
+		if f.isPing() {
+			return true
+		}
+	}
+	return false
+}
+
+// ofPing tells whether it is about a ping: any other has more than a number.
+func (h HandleAck) ofPing() bool { return h.Seq != 0 && h == (HandleAck{Seq: h.Seq}) }

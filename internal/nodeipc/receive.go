@@ -136,6 +136,8 @@ func (c *Conn) settle(r ackRecord, record []byte) (Event, error) {
 		return nil, nil
 	case !known:
 		return nil, violation("acknowledgement of nothing", record)
+	case ref.ofPing():
+		return Accepted{Seq: ref.Seq}, nil
 	case lost:
 		c.keys.drop(ref)
 		return HandleLost(ref), nil

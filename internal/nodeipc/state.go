@@ -142,7 +142,7 @@ func (o *outbox) load(s *State) {
 	o.owed, o.unacked, o.retry, o.queue = slices.Clone(s.Owed), loaded(s.Unacked), loaded(s.Retry), loaded(s.Queue)
 	if s.Partial != nil {
 		o.current = loaded([]Unsent{*s.Partial})[0]
-		if o.current.fd >= 0 {
+		if o.current.awaited() {
 			o.unacked = append(o.unacked, o.current)
 		}
 	}

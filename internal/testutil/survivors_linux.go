@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -122,6 +123,7 @@ func (r *Running) Workers() []int {
 		}
 		_ = unix.Close(p.fd)
 	}
+	slices.Sort(workers)
 	return workers
 }
 

@@ -22,4 +22,6 @@ function handle(req, res) {
   setTimeout(() => res.end(`pid: ${process.pid}\n`), req.url === '/slow' ? 10000 : 0);
 }
 
-http.createServer(handle).listen(process.env.PORT);
+const server = http.createServer(handle);
+if (process.env.BY_MESSAGE) process.on('message', (m, handle) => handle && handle.on('connection', (c) => server.emit('connection', c)));
+else server.listen(process.env.PORT);
