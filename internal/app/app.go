@@ -82,7 +82,7 @@ type Spec struct {
 	MaxRestarts       *int              `json:"max_restarts,omitempty"`        // nil: never give up
 	MinUptime         Duration          `json:"min_uptime,omitempty"`          // default 1s
 	MaxStarting       int               `json:"max_starting,omitempty"`        // 0: the CPUs this process may use
-	InstanceVar       string            `json:"instance_var,omitempty"`        // default NODE_APP_INSTANCE
+	InstanceVar       string            `json:"instance_var,omitempty"`        // names, separated by commas; default NODE_APP_INSTANCE
 	Singleton         bool              `json:"singleton,omitempty"`           // one worker, and never two at a time, not even during a reload
 	Spares            int               `json:"spares,omitempty"`              // booted workers that wait for a slot
 	Surge             int               `json:"surge,omitempty"`               // workers above the wanted number during a reload; default 1

@@ -249,8 +249,8 @@ func (a *App) checkEnv() error {
 			return invalid("env_drop", pattern, "is not a pattern", "write a name as AWS_PROFILE, a pattern as AWS_*, or * for all")
 		}
 	}
-	if strings.ContainsAny(a.InstanceVar, "=\x00") {
-		return invalid("instance_var", a.InstanceVar, "is not the name of a variable", "")
+	if strings.ContainsAny(a.InstanceVar, "=\x00 ") || slices.Contains(strings.Split(a.InstanceVar, ","), "") {
+		return invalid("instance_var", a.InstanceVar, "is not the name of a variable, nor several", "")
 	}
 	return nil
 }

@@ -47,7 +47,7 @@ func specFlags(f *pflag.FlagSet, s *app.Spec) {
 	processFlags(f, s)
 	timeFlags(f, s)
 	logFlags(f, s)
-	f.StringVar(&s.InstanceVar, "instance-var", app.DefaultInstanceVar, "variable that tells a worker the number of its slot")
+	f.StringVar(&s.InstanceVar, "instance-var", app.DefaultInstanceVar, "variable that tells a worker the number of its slot; several are separated by commas")
 	f.SortFlags = false
 }
 

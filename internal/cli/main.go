@@ -85,7 +85,7 @@ muster opens the listening sockets of an app, starts workers for it, hands the s
 	root.SetFlagErrorFunc(flagError)
 	root.SetVersionTemplate("{{.Version}}\n")
 	root.AddCommand(newDemoWorker(), newVersion(), newMaster(stdout, stderr))
-	addGroup(root, "Run an app:", newStart(stdout, stderr), newRun(stdout, stderr), newCheck(stdout, stderr), newDemo(stdout, stderr))
+	addGroup(root, "Run an app:", newStart(stdout, stderr), newRun(stdout, stderr), newCheck(stdout, stderr), newImport(stdout, stderr), newDemo(stdout, stderr))
 	addGroup(root, "See what runs:", newList(stdout, stderr), newShow(stdout), newExplain(stdout), newEnv(stdout), newEvents(stdout), newLogs(stdout),
 		newPID(stdout, stderr), newID(stdout, stderr))
 	addGroup(root, "Change what runs:", newReload(stdout, stderr), newRollback(stdout, stderr), newScale(stdout, stderr), newRestart(stdout, stderr),

@@ -35,7 +35,7 @@ var pm2Refused = []struct {
 	{[]string{"attach", "send"}, "workers have nobody at their standard input; to read what they write: muster logs NAME -f"},
 	{[]string{"inspect"}, "start the app with the inspector: muster start -- node --inspect FILE; each worker gets a port of its own"},
 	{[]string{"monit", "dashboard", "dash", "imonit"}, "muster list --watch; what happens to one app: muster events NAME -f, and muster logs NAME -f"},
-	{[]string{"init", "ecosystem", "examples", "create"}, "write a muster.yaml: apps: [{name: api, command: node server.js}]"},
+	{[]string{"init", "ecosystem", "examples", "create"}, "write a muster.yaml: apps: [{name: api, command: node server.js}]; what you have in PM2: muster import pm2"},
 	{[]string{"serve", "expose"}, "muster serves no files; start any server of files, as muster start -- npx serve DIR"},
 	{[]string{"logrotate"}, "log files are rotated by themselves: see --log-max-size and --log-keep of muster start"},
 	{[]string{"set", "get", "unset", "multiset", "conf", "config"}, "there are no settings beside those of an app: muster start --env NAME=value …"},

@@ -1,8 +1,10 @@
 package config
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
+	"path/filepath"
 	"reflect"
 	"slices"
 	"strings"
@@ -103,22 +105,25 @@ func (s *source) ecosystemApps(n, deploy *yaml.Node) {
 type pm2 struct {
 	*source
 	*draft
-	script      *yaml.Node
-	args        []string
-	interpreter string
-	options     []string // of the interpreter
-	name        string
-	port        string
-	counter     *yaml.Node // the variable that is one more for each worker
-	namesEnv    bool       // the name of the environment goes behind that of the app
-	isOnce      bool       // it is not started again when it ends
-	tries       bool       // but if it fails
-	cron        *yaml.Node
-	env         *yaml.Node
-	over        *yaml.Node // environment that was chosen
-	allLog      string
-	ownLogs     bool   // a file for each worker
-	space       string // PM2's namespace, which the program may ask for
+	script       *yaml.Node
+	args         []string
+	interpreter  string
+	options      []string // of the interpreter
+	name         string
+	port         string
+	instanceVar  string     // that tells a worker its number
+	hasInstances bool       // their number is given: then Node programs are in PM2's cluster mode
+	execMode     string     // fork_mode or cluster_mode; empty: not given
+	counter      *yaml.Node // the variable that is one more for each worker
+	namesEnv     bool       // the name of the environment goes behind that of the app
+	isOnce       bool       // it is not started again when it ends
+	tries        bool       // but if it fails
+	cron         *yaml.Node
+	env          *yaml.Node
+	over         *yaml.Node // environment that was chosen
+	allLog       string
+	ownLogs      bool   // a file for each worker
+	space        string // PM2's namespace, which the program may ask for
 }
 
 func (s *source) pm2App(n, deploy *yaml.Node, i int) {
@@ -255,6 +260,7 @@ func (m *pm2) complete(at Position, deploy *yaml.Node) {
 		return
 	}
 	m.setCommand()
+	m.setVariables()
 	m.setJob()
 	m.setLogs()
 }
@@ -323,7 +329,29 @@ func (m *pm2) setName() {
 		m.note(m.fields[keyName].Position, fmt.Sprintf("the app is called %s here: the name of an app has no blanks or signs", m.spec.Name))
 	}
 	m.variable("name", name)
-	m.variable("namespace", m.space)
+}
+
+// setVariables gives workers those of PM2's own variables that programs ask for. pm_id is the number of the slot: PM2's is unique among all apps.
+func (m *pm2) setVariables() {
+	m.spec.InstanceVar = cmp.Or(m.instanceVar, app.DefaultInstanceVar) + ",pm_id"
+	m.variable("namespace", cmp.Or(m.space, "default"))
+	mode := m.execMode
+	if mode == "" && m.hasInstances && m.isNode() {
+		mode = "cluster_mode"
+	}
+	m.variable("exec_mode", cmp.Or(mode, "fork_mode"))
+}
+
+// isNode tells whether PM2 would have Node run the script.
+func (m *pm2) isNode() bool {
+	if m.interpreter != "" {
+		return filepath.Base(m.interpreter) == "node"
+	}
+	words := m.spec.Command
+	if m.counter != nil && len(words) > 2 {
+		words = words[2:] // behind env NAME={slot}
+	}
+	return len(words) > 0 && (ours[filepath.Ext(words[0])] == "node" || filepath.Base(words[0]) == "node")
 }
 
 // variable gives workers one of the variables that PM2 gives them, unless the file does.

@@ -35,7 +35,7 @@ var pm2Table = []pm2Option{
 	// How many.
 	{names: []string{"instances"}, set: func(m *pm2, p pair) { m.instances(p) }},
 	{names: []string{"exec_mode", "_mode"}, set: func(m *pm2, p pair) { m.mode(p) }},
-	{names: []string{"instance_var"}, field: "instance_var"},
+	{names: []string{"instance_var"}, set: func(m *pm2, p pair) { m.instanceVar, m.fields["instance_var"] = m.one(p), m.placeOf(p.value) }},
 	{names: []string{"increment_var"}, set: func(m *pm2, p pair) { m.counter = p.value }},
 
 	// Its environment.
@@ -179,6 +179,7 @@ func (m *pm2) namespace(p pair) {
 // instances sets how many workers there are; 0 is one for each CPU.
 func (m *pm2) instances(p pair) {
 	m.field("workers", p)
+	m.hasInstances = true
 	if m.spec.Workers == "0" {
 		m.spec.Workers = "max"
 	}
@@ -187,6 +188,7 @@ func (m *pm2) instances(p pair) {
 func (m *pm2) mode(p pair) {
 	switch text := m.one(p); text {
 	case "fork", "fork_mode", "cluster", "cluster_mode":
+		m.execMode = strings.TrimSuffix(text, "_mode") + "_mode"
 	default:
 		m.fail(m.at(p.value), fmt.Sprintf("exec_mode %q: is not known", text), "write cluster or fork; muster shares the sockets of Node programs in both")
 	}

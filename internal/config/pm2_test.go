@@ -15,7 +15,8 @@ import (
 
 // pm2Spec is what every app of PM2 has.
 func pm2Spec(name string, command ...string) app.Spec {
-	return app.Spec{Name: name, Command: command, Workers: "1", StopSignal: "INT", Env: map[string]string{"name": name}}
+	return app.Spec{Name: name, Command: command, Workers: "1", StopSignal: "INT", InstanceVar: "NODE_APP_INSTANCE,pm_id",
+		Env: map[string]string{"name": name, "namespace": "default", "exec_mode": "fork_mode"}}
 }
 
 func with(s app.Spec, change func(*app.Spec)) app.Spec {
@@ -49,15 +50,15 @@ func TestEcosystem(t *testing.T) {
 		{"least", `{name: 'api', script: 'server.js'}`, api},
 		{"cluster", `{name: 'api', script: './server.js', instances: 'max', exec_mode: 'cluster', wait_ready: true, kill_timeout: 3000, max_memory_restart: '1G'}`,
 			with(pm2Spec("api", "./server.js"), func(s *app.Spec) {
-				s.Workers, s.Ready, s.StopTimeout, s.MaxMemory = "max", "message", app.Duration(3e9), 1<<30
+				s.Workers, s.Ready, s.StopTimeout, s.MaxMemory, s.Env["exec_mode"] = "max", "message", app.Duration(3e9), 1<<30, "cluster_mode"
 			})},
 		{"another user", `{name: 'api', script: 'server.js', uid: 33, gid: 'www-data'}`, with(api, func(s *app.Spec) { s.User, s.Group = "33", "www-data" })},
-		{"instances", `{name: 'api', script: 'server.js', instances: 0}`, with(api, func(s *app.Spec) { s.Workers = "max" })},
-		{"fewer instances", `{name: 'api', script: 'server.js', instances: -1}`, with(api, func(s *app.Spec) { s.Workers = "-1" })},
+		{"instances", `{name: 'api', script: 'server.js', instances: 0}`, with(api, func(s *app.Spec) { s.Workers, s.Env["exec_mode"] = "max", "cluster_mode" })},
+		{"fewer instances", `{name: 'api', script: 'server.js', instances: -1}`, with(api, func(s *app.Spec) { s.Workers, s.Env["exec_mode"] = "-1", "cluster_mode" })},
 		{"name of the script", `{script: 'bin/www'}`, pm2Spec("www", "node", "bin/www")},
 		{"environment", `{name: 'api', script: 'server.js', env: {A: 1, B: true, C: {d: [1, "x"]}, D: null, name: 'own'}, env_production: {A: 2}, port: 3000}`,
 			with(api, func(s *app.Spec) {
-				s.Env = map[string]string{"A": "1", "B": "true", "C": `{"d":[1,"x"]}`, "D": "null", "name": "own", "PORT": "3000"}
+				s.Env = map[string]string{"A": "1", "B": "true", "C": `{"d":[1,"x"]}`, "D": "null", "name": "own", "PORT": "3000", "namespace": "default", "exec_mode": "fork_mode"}
 			})},
 		{"arguments", `{name: 'api', script: 'server.js', args: "--a \"b c\" 'd e'f", node_args: ['--max-old-space-size=100', '-r', './x.js']}`,
 			pm2Spec("api", "node", "--max-old-space-size=100", "-r", "./x.js", "server.js", "--a", "b c", "d ef")},
@@ -72,7 +73,7 @@ func TestEcosystem(t *testing.T) {
 		{"file with a blank", `{name: 'api', script: 'my script.js'}`, pm2Spec("api", "my script.js")},
 		{"working directory", `{name: 'api', script: 'www', cwd: 'bin'}`, with(pm2Spec("api", "node", "www"), func(s *app.Spec) { s.Cwd = "bin" })},
 		{"variable that counts", `{name: 'api', script: 'server.js', instances: 2, increment_var: 'PORT', instance_var: 'I', env: {PORT: 3000}}`,
-			with(pm2Spec("api", "env", "PORT={slot+3000}", "node", "server.js"), func(s *app.Spec) { s.Workers, s.InstanceVar = "2", "I" })},
+			with(pm2Spec("api", "env", "PORT={slot+3000}", "node", "server.js"), func(s *app.Spec) { s.Workers, s.InstanceVar, s.Env["exec_mode"] = "2", "I,pm_id", "cluster_mode" })},
 		{"variable that counts from 0", `{name: 'api', script: 'worker.py', increment_var: 'N', env: {N: 0}}`, pm2Spec("api", "env", "N={slot}", "python3", "worker.py")},
 		{"logs", `{name: 'api', script: 'server.js', out_file: './out.log', error_file: 'NULL', log_type: 'json', time: true, merge_logs: true}`,
 			with(api, func(s *app.Spec) {
@@ -157,7 +158,7 @@ func TestEcosystemEnvironments(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(map[string]string{"A": "2", "B": "3", "C": "1", "name": "a-production"}, entries[0].Env); diff != "" {
+	if diff := cmp.Diff(map[string]string{"A": "2", "B": "3", "C": "1", "name": "a-production", "namespace": "default", "exec_mode": "fork_mode"}, entries[0].Env); diff != "" {
 		t.Error(diff)
 	}
 	if entries[0].Name != "a-production" || entries[1].Name != "b" {

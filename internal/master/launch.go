@@ -188,7 +188,9 @@ func (m *Master) environment(w *worker, assigned []string) []string {
 		set("MUSTER_SPARE", "1") // what it does at boot is done in more processes than there are slots
 	} else {
 		set("MUSTER_SLOT", strconv.Itoa(w.slot))
-		set(m.of(w).App.InstanceVar, strconv.Itoa(w.slot))
+		for name := range strings.SplitSeq(m.of(w).App.InstanceVar, ",") {
+			set(name, strconv.Itoa(w.slot))
+		}
 	}
 	if w.notify != nil {
 		set("NOTIFY_SOCKET", w.notify.Path())
