@@ -15,8 +15,8 @@ php-fpm:php-fpm
 php-cgi:php-cgi
 runc:runc
 systemctl:systemd
-linux.uml:user-mode-linux
 "
+[ "$(uname -m)" != x86_64 ] || peers="$peers linux.uml:user-mode-linux" # there is none for others
 
 PATH=$PATH:/usr/sbin:/sbin
 

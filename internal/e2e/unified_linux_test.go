@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -57,7 +58,6 @@ exec cat
 // TestControlGroupsOfVersion2 boots a Linux as a process (User Mode Linux), since a machine has its controllers in version 1 or in version 2.
 func TestControlGroupsOfVersion2(t *testing.T) {
 	t.Parallel()
-	linux := testutil.Need(t, "linux.uml")
 	dir := openDir(t)
 	script := unifiedScript
 	for name, text := range map[string]string{
@@ -70,13 +70,7 @@ func TestControlGroupsOfVersion2(t *testing.T) {
 		writeFile(t, filepath.Join(dir, name), text)
 	}
 	script = strings.NewReplacer("FOLDER", dir, "MUSTER run", testutil.Muster(t)+" run").Replace(script)
-	init := filepath.Join(dir, "init")
-	if err := os.WriteFile(init, []byte(script), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	r := testutil.Start(t, testutil.Command{Path: linux, Args: []string{
-		"mem=512M", "rootfstype=hostfs", "rootflags=/", "rw", "init=" + init, "con=null", "con0=null,fd:1", "quiet", "uml_dir=" + dir, "umid=e2e",
-	}})
+	r := startLinux(t, dir, script)
 	r.WaitLine("== everything was run")
 	r.WaitExit()
 	const ofWorker = `killed by SIGKILL \(out of memory: the limit of the worker is 40M\)`
@@ -100,10 +94,26 @@ func TestControlGroupsOfVersion2(t *testing.T) {
 	r.WaitLine("== left: *$")
 }
 
+// startLinux boots a Linux whose first program is a script, which finds itself in the files of the machine. ROOT in it is the folder.
+func startLinux(t testing.TB, dir, script string) *testutil.Running {
+	t.Helper()
+	if runtime.GOARCH != "amd64" {
+		t.Skip("there is no Linux that runs as a process for this machine")
+	}
+	linux, own := testutil.Need(t, "linux.uml"), openDir(t)
+	init := filepath.Join(own, "init")
+	if err := os.WriteFile(init, []byte(strings.ReplaceAll(script, "ROOT", dir)), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	return testutil.Start(t, testutil.Command{Path: linux, Args: []string{
+		"mem=512M", "rootfstype=hostfs", "rootflags=/", "rw", "init=" + init, "con=null", "con0=null,fd:1", "quiet", "uml_dir=" + own, "umid=e2e",
+	}})
+}
+
 // requireInPart requires a line in the part of the output that begins with "== NAME".
 func requireInPart(t testing.TB, output, name, pattern string) {
 	t.Helper()
-	_, part, found := strings.Cut(output, "== "+name)
+	_, part, found := strings.Cut(output, "== "+name+"\n")
 	part, _, _ = strings.Cut(part, "== ended")
 	if !found || !regexp.MustCompile(pattern).MatchString(part) {
 		t.Errorf("%s: nothing matches %q in\n%s", name, pattern, part)
