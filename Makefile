@@ -42,7 +42,7 @@ unit: build ## the tests, with what is there
 fuzz: ## run every fuzz target for ten seconds
 	@tools/fuzz.sh 10s
 
-bench: build ## measure muster beside its peers (name=... for one)
+bench: build ## measure muster beside its peers (name=..., or all; without it, say what there is)
 	MUSTER_BIN=$(CURDIR)/bin/muster $(GO) run ./bench $(name)
 
 man: build ## bin/man: a manual page of each command
