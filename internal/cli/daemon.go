@@ -114,7 +114,7 @@ func dupOver(from, to *os.File) error {
 }
 
 func (d *daemonCommand) stop(ctx context.Context) error {
-	c, err := runningDaemon(ctx)
+	c, err := d.daemonToStop(ctx)
 	if err != nil {
 		return err
 	}
@@ -138,6 +138,19 @@ func (d *daemonCommand) stop(ctx context.Context) error {
 	}
 	fmt.Fprintln(d.stdout, text)
 	return nil
+}
+
+// daemonToStop is the daemon, or nil if none runs. One that was killed, and whose apps are to be stopped, is started again for that.
+func (d *daemonCommand) daemonToStop(ctx context.Context) (*client.Client, error) {
+	c, err := runningDaemon(ctx)
+	if c != nil || err != nil || d.leave {
+		return c, err
+	}
+	dir, err := rundir.FindStateDir()
+	if err != nil || !daemon.LeftApps(dir) {
+		return nil, nil
+	}
+	return aDaemon(ctx)
 }
 
 func (d *daemonCommand) status(ctx context.Context) error {

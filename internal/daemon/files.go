@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -215,6 +216,16 @@ func (d *Daemon) sweep() {
 func HasApps(state string) bool {
 	files, err := filepath.Glob(filepath.Join(state, appsFolder, "*.json"))
 	return err == nil && len(files) > 0
+}
+
+// LeftApps tells whether a daemon with that state folder was killed while apps ran, which may run on.
+func LeftApps(state string) bool {
+	files, _ := filepath.Glob(filepath.Join(state, appsFolder, "*.json"))
+	boot := bootID()
+	return slices.ContainsFunc(files, func(file string) bool {
+		var r record
+		return readFile(file, &r, func() int { return r.Version }) == nil && r.Wanted && r.Boot == boot
+	})
 }
 
 // AppNames are the names of the apps that a daemon with that state folder keeps or would keep.

@@ -91,6 +91,20 @@ func TestDeathWhileNobodyLooks(t *testing.T) {
 	}
 }
 
+// TestDaemonStopEndsWhatItLeft: apps whose daemon and master were killed are stopped by the command that stops all.
+func TestDaemonStopEndsWhatItLeft(t *testing.T) {
+	t.Parallel()
+	s := keepSite(t, reloaders()[1], 2)
+	e := s.entry("site")
+	s.killAll(e.PID)
+	s.require(0, "no daemon runs", "daemon", "stop", "--leave-apps")
+	s.require(0, "with it 1 app", "daemon", "stop")
+	for _, slot := range e.App.Slots {
+		requireGone(t, slot.Workers[0].PID)
+	}
+	s.require(0, "no daemon runs", "daemon", "stop")
+}
+
 // TestAllDieAtOnce: nothing is left, and the app is started anew.
 func TestAllDieAtOnce(t *testing.T) {
 	t.Parallel()

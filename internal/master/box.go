@@ -132,33 +132,40 @@ func workerFile(private string, id lifecycle.WorkerID) string {
 	return filepath.Join(private, workerPrefix+strconv.FormatUint(uint64(id), 10))
 }
 
-// recordWorker writes the file of a worker that has just been started.
-func (m *Master) recordWorker(w *worker) {
+// recorder writes the file of a worker as soon as there is its process, and before that becomes the program.
+func (m *Master) recorder(w *worker) func(proc.Handle) {
 	if !m.survives() {
-		return
+		return nil
 	}
-	r := workerRecord{Worker: w.id, Process: w.handle, Box: w.box}
-	r.Process.PIDFD = -1
-	text, err := json.Marshal(r)
-	path := workerFile(m.run.Private(), w.id)
-	if err == nil {
-		err = os.WriteFile(path+".new", text, 0o600)
+	id, box, path := w.id, w.box, workerFile(m.run.Private(), w.id)
+	return func(h proc.Handle) {
+		if err := writeRecord(path, workerRecord{Worker: id, Process: h, Box: box}); err != nil {
+			m.post(func() { m.noteBox(err) })
+		}
 	}
-	if err == nil {
-		err = os.Rename(path+".new", path)
-	}
-	m.noteBox(err)
 }
 
-func (m *Master) unrecordWorker(w *worker) {
+func writeRecord(path string, r workerRecord) error {
+	r.Process.PIDFD = -1
+	text, err := json.Marshal(r)
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(path+".new", text, 0o600); err != nil {
+		return err
+	}
+	return os.Rename(path+".new", path)
+}
+
+func (m *Master) unrecordWorker(id lifecycle.WorkerID) {
 	if m.survives() {
-		_ = os.Remove(workerFile(m.run.Private(), w.id))
+		_ = os.Remove(workerFile(m.run.Private(), id))
 	}
 }
 
 // workerRecords are those of a private folder. A file that cannot be read was being written.
 func workerRecords(private string) []workerRecord {
-	paths, _ := filepath.Glob(filepath.Join(private, workerPrefix+"[0-9]*"))
+	paths, _ := filepath.Glob(filepath.Join(private, workerPrefix+"*[0-9]"))
 	var all []workerRecord
 	for _, path := range paths {
 		var r workerRecord

@@ -163,16 +163,13 @@ func (m *Master) endFormer(why error) {
 	var ends sync.WaitGroup
 	ended := 0
 	for _, r := range workerRecords(private) {
-		p, err := proc.Adopt(r.Process)
-		if err != nil {
-			continue
+		if p := killRecorded(r); p != nil {
+			ended++
+			ends.Go(func() { // ends with the process, which was killed
+				p.Wait()
+				_ = p.Close()
+			})
 		}
-		ended++
-		_ = p.SignalGroup(unix.SIGKILL)
-		ends.Go(func() { // ends with the process, which was killed
-			p.Wait()
-			_ = p.Close()
-		})
 	}
 	if ended > 0 {
 		m.log.Error("workers of a master that was killed were ended: they could not be gone on with", keyWorkers, ended, keyError, why)
@@ -186,4 +183,14 @@ func (m *Master) endFormer(why error) {
 	<-ctx.Done()
 	proc.KillByVariable("NOTIFY_SOCKET", private+string(filepath.Separator)) // those that were being started
 	_ = os.Remove(m.run.Socket())
+}
+
+// killRecorded kills the process of a record, if it lives; it is the caller's to wait for.
+func killRecorded(r workerRecord) *proc.Process {
+	p, err := proc.Adopt(r.Process)
+	if err != nil {
+		return nil
+	}
+	_ = p.SignalGroup(unix.SIGKILL)
+	return p
 }

@@ -303,6 +303,7 @@ const whySevered = "its output or channel was lost"
 // redoStarts tells the core of workers whose start the former master did not finish. A process that was being started has ended with it,
 // or is ended now.
 func (m *Master) redoStarts() {
+	m.endHalfStarted()
 	for _, k := range append([]lifecycle.Worker(nil), m.state.Workers...) {
 		if m.workers[k.ID] != nil {
 			continue
@@ -310,6 +311,22 @@ func (m *Master) redoStarts() {
 		proc.KillByVariable("NOTIFY_SOCKET", m.notifyPath(k.ID))
 		_ = os.Remove(m.notifyPath(k.ID))
 		m.step(lifecycle.SpawnFailed{Worker: k.ID, Why: "the master was killed while it was being started"})
+	}
+}
+
+// endHalfStarted ends the processes that were to become workers and are nobody's.
+func (m *Master) endHalfStarted() {
+	for _, r := range workerRecords(m.run.Private()) {
+		if m.workers[r.Worker] != nil {
+			continue
+		}
+		if p := killRecorded(r); p != nil {
+			go func() { // ends with the process, which was killed
+				p.Wait()
+				_ = p.Close()
+			}()
+		}
+		m.unrecordWorker(r.Worker)
 	}
 }
 

@@ -99,6 +99,7 @@ func (m *Master) spawn(e lifecycle.Spawn) {
 		return
 	}
 	m.spawning++
+	plan.spec.Born = m.recorder(w)
 	m.wg.Go(func() { // ends when the program runs or could not be started
 		process, err := m.spawner.Start(context.Background(), plan.spec)
 		plan.release()
@@ -136,6 +137,7 @@ func (m *Master) orphan(w *worker, process *proc.Process, err error) {
 
 func (m *Master) spawnFailed(w *worker, err error) {
 	m.log.Error("worker not started", logs.KeySlot, w.slot, logs.KeyWorker, w.id, keyError, err)
+	m.unrecordWorker(w.id)
 	w.release()
 	delete(m.workers, w.id)
 	m.lastExit = proc.Exit{Known: true, Code: exitNotStarted}
@@ -158,7 +160,6 @@ func (m *Master) spawned(w *worker, p *proc.Process) {
 	m.publish(m.eventOf(api.EventStarted, w, ""))
 	m.noteTryBegins()
 	m.keepWorker(w)
-	m.recordWorker(w)
 	m.readStreams(w)
 	m.step(lifecycle.Spawned{Worker: w.id})
 	m.handOff(w)
@@ -272,7 +273,7 @@ func (m *Master) exited(w *worker, exit proc.Exit) {
 		_ = w.process.Close()
 	}
 	m.unkeepWorker(w)
-	m.unrecordWorker(w)
+	m.unrecordWorker(w.id)
 	w.release()
 	delete(m.workers, w.id)
 	m.exits = append(m.exits, exitNote{worker: w.id, gen: w.gen, why: why, lived: time.Since(w.started), pid: w.handle.PID, tail: tail})

@@ -53,6 +53,9 @@ type Spec struct {
 	// Leave keeps Wait from killing what is left of the process's tree: somebody
 	// else goes on with it.
 	Leave bool
+	// Born, if not nil, is called with the process before it becomes the program.
+	// The pidfd in the handle is borrowed.
+	Born func(Handle)
 }
 
 // StartError says which step of a start failed. Nothing is left of the process.

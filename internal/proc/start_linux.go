@@ -45,6 +45,9 @@ func (s *Spawner) Start(ctx context.Context, spec Spec) (*Process, error) {
 		spec.Guard.add(p)
 	}
 	p.leave, p.group = spec.Leave, spec.Group
+	if spec.Born != nil {
+		spec.Born(p.Handle())
+	}
 	p.Warnings, err = l.handshake(ctx, p)
 	if err != nil {
 		return nil, err
