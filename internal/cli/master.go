@@ -33,7 +33,8 @@ func runMaster(ctx context.Context, stdout, stderr *os.File) error {
 	if err != nil {
 		return &usageError{"muster " + daemon.MasterCommand + " is for the daemon", "to run an app: muster start, or muster run in the foreground"}
 	}
-	_ = os.Unsetenv(daemon.LaunchVariable)
+	finish := os.Getenv(daemon.FinishVariable) != ""
+	_ = errors.Join(os.Unsetenv(daemon.LaunchVariable), os.Unsetenv(daemon.FinishVariable))
 	unix.CloseOnExec(number)
 	link := os.NewFile(uintptr(number), "daemon")
 	defer func() { _ = link.Close() }()
@@ -49,7 +50,7 @@ func runMaster(ctx context.Context, stdout, stderr *os.File) error {
 		Spec: l.Spec, Base: l.Base, FileForm: l.FileForm, HostEnv: l.Env, Version: release(), Reload: resolveAgain,
 		Stdout: stdout, Stderr: stderr, LogFormat: "text", LogDir: daemon.LogDir(state, l.Spec.Name), Quiet: true,
 	})
-	config.Notes = notes
+	config.Notes, config.Finish = notes, finish
 	if err != nil {
 		return errors.Join(err, answerDaemon(link, daemon.Report{Error: apiserver.ErrorOf(err)}))
 	}

@@ -117,7 +117,7 @@ func begin(ctx context.Context, config master.Config, names []string) (int, erro
 		}
 		return master.Run(ctx, config)
 	}
-	return master.Resume(ctx, names, notify.FirstFD, revived, config.Opened)
+	return master.Resume(ctx, names, notify.FirstFD, config)
 }
 
 // closeGiven closes what a manager has got of a master that was killed before it had given all of it.

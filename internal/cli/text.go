@@ -104,7 +104,7 @@ func operationText(op *api.Operation) string {
 
 // reasons are why a worker is on its way out, as a clause.
 var reasons = map[string]string{
-	"stop": "the app stops", "scale": "its slot goes", "superseded": "its successor serves", "recycled": "a fresh worker serves in its place", "abandoned": "its generation was given up",
+	"stop": "the app stops", "scale": "its slot goes", "superseded": "its successor serves", "recycled": "a fresh worker serves in its place", "abandoned": "its generation was given up", "lost": "its master was killed",
 	"dying": "it wants to end", "not ready": "it was not ready in time", "hung": "it gave no sign", "timed out": "its run took too long", "replaced": "the next run takes its place",
 }
 

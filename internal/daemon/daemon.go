@@ -172,6 +172,10 @@ func (k *keeper) find() {
 		k.hold(m)
 		k.d.log.Info("master found", "app", k.id, "pid", m.process.PID())
 		k.keepFor(m)
+	case !k.record.Wanted && k.record.Boot == k.d.boot && rundir.IsLeft(k.id):
+		k.d.log.Info("app goes on being stopped", "app", k.id)
+		k.orphaned = true
+		k.finish()
 	case !k.record.Wanted:
 	case k.record.Boot != k.d.boot:
 		k.record.Wanted = false
@@ -182,6 +186,7 @@ func (k *keeper) find() {
 		if len(k.record.Launch.Spec.DependsOn) == 0 {
 			k.record.Masters++
 		}
+		k.orphaned = true
 		k.want()
 	}
 	k.show()

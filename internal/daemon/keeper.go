@@ -39,6 +39,8 @@ type keeper struct {
 	exits     chan proc.Exit
 	link      *link
 	again     bool                   // start the next master when this one has ended
+	finishes  int                    // masters in a row that were started to finish a stop
+	orphaned  bool                   // an earlier daemon may have started a master that is only about to answer
 	gone      bool                   // the app is to be forgotten when its master has ended
 	pending   map[string]api.Launch  // of a reload that has not ended yet, by its operation
 	waiters   []chan api.StartAnswer // for the start under way
@@ -252,19 +254,28 @@ func (k *keeper) start(req api.StartRequest, answer chan api.StartAnswer, failed
 	case api.EntryRunning:
 		k.change(req, answer, failed)
 	case api.EntryStarting:
+		if k.finishes > 0 {
+			k.startAfterStop(req, answer, failed)
+			return
+		}
 		if len(changedFields(k.record.Launch, req)) > 0 {
 			failed <- conflict(k.name()+" is being started as something else", "try again when it runs")
 			return
 		}
 		k.waiters, k.failed = append(k.waiters, answer), append(k.failed, failed)
 	case api.EntryStopping:
-		k.record.Launch, k.record.Scaled, k.again = req.Launch, "", true
-		k.waiters, k.failed = append(k.waiters, answer), append(k.failed, failed)
+		k.startAfterStop(req, answer, failed)
 	default:
 		k.record.Launch, k.record.Scaled = req.Launch, k.keptScale(req)
 		k.waiters, k.failed = append(k.waiters, answer), append(k.failed, failed)
 		k.want()
 	}
+}
+
+// startAfterStop has the app started when it has been stopped.
+func (k *keeper) startAfterStop(req api.StartRequest, answer chan api.StartAnswer, failed chan error) {
+	k.record.Launch, k.record.Scaled, k.again = req.Launch, "", true
+	k.waiters, k.failed = append(k.waiters, answer), append(k.failed, failed)
 }
 
 // keptScale is the number of workers that a scale has left, if the start does not ask for another than before.
@@ -282,7 +293,22 @@ func conflict(message, hint string) error {
 // begin starts a master, beside the loop.
 func (k *keeper) begin() {
 	k.retry.Stop()
-	k.again, k.record.Wanted, k.record.Completed = false, true, false
+	k.again, k.record.Wanted, k.record.Completed, k.finishes = false, true, false, 0
+	k.launch()
+}
+
+// mostFinishes bounds the masters in a row that are started to finish a stop, each of which was killed.
+const mostFinishes = 5
+
+// finish starts a master that goes on with a stop in the middle of which the last one was killed: workers that it has left must not stay.
+func (k *keeper) finish() {
+	k.record.Wanted = false
+	k.finishes++
+	k.launch()
+}
+
+// launch starts a master, beside the loop.
+func (k *keeper) launch() {
 	k.become(api.EntryStarting, "", "")
 	launch := k.record.Launch
 	if k.record.Scaled != "" {
@@ -292,8 +318,9 @@ func (k *keeper) begin() {
 		go k.tell(func() { k.begun(nil, err) }) // ends with the loop at the latest
 		return
 	}
-	go func() { // ends within startTime
-		m, err := k.startMaster(launch)
+	finish, orphaned := k.finishes > 0, k.orphaned
+	go func() { // ends within twice startTime
+		m, err := k.startMaster(launch, finish, orphaned)
 		k.tell(func() { k.begun(m, err) })
 	}()
 }
@@ -307,22 +334,36 @@ func (k *keeper) openStore() (err error) {
 }
 
 // startMaster starts a master that goes on with what the last one has left; where that fails, a new one.
-func (k *keeper) startMaster(l api.Launch) (*master, error) {
+func (k *keeper) startMaster(l api.Launch, finish, orphaned bool) (*master, error) {
+	if orphaned {
+		if m := awaitMaster(k.d.ctx, k.id); m != nil {
+			k.d.log.Info("master found", "app", k.id, "pid", m.process.PID())
+			k.keepFor(m)
+			if finish {
+				_ = m.process.Signal(unix.SIGTERM) // it may have ended
+			}
+			return m, nil
+		}
+	}
 	if err := k.store.Settle(k.d.ctx); err != nil {
 		return nil, err
 	}
 	left := len(k.store.Kept()) > 0
-	m, err := k.d.startMaster(k.d.ctx, l, k.store)
+	m, err := k.d.startMaster(k.d.ctx, l, k.store, finish)
 	if err == nil || !left {
 		return m, err
 	}
 	k.d.log.Error("the workers of a master that was killed are lost", "app", k.id, "error", err)
 	endKept(k.store)
-	return k.d.startMaster(k.d.ctx, l, k.store)
+	return k.d.startMaster(k.d.ctx, l, k.store, finish)
 }
 
 // begun notes what the start of a master has come to.
 func (k *keeper) begun(m *master, err error) {
+	if k.finishes > 0 {
+		k.begunToFinish(m, err)
+		return
+	}
 	waiters, failed := k.waiters, k.failed
 	k.waiters, k.failed = nil, nil
 	if err != nil {
@@ -338,6 +379,32 @@ func (k *keeper) begun(m *master, err error) {
 	if !k.record.Wanted { // it was told to stop meanwhile
 		_ = m.process.Signal(unix.SIGTERM)
 		k.become(api.EntryStopping, "", "")
+	}
+}
+
+// begunToFinish notes what the start of a master has come to that finishes a stop.
+func (k *keeper) begunToFinish(m *master, err error) {
+	if err == nil {
+		k.hold(m)
+		k.become(api.EntryStopping, "", "")
+		return
+	}
+	k.d.log.Error("what a master has left could not be stopped in order", "app", k.id, "error", err)
+	k.afterStop()
+}
+
+// afterStop is what follows on the end of an app that was to be stopped.
+func (k *keeper) afterStop() {
+	k.finishes = 0
+	switch {
+	case k.gone:
+		k.forget()
+	case k.again:
+		k.want()
+	default:
+		k.become(api.EntryStopped, "", "")
+		k.save()
+		k.failWaiters()
 	}
 }
 
@@ -367,7 +434,7 @@ func (k *keeper) notBegun(err error, failed []chan error) {
 
 // hold takes a master over that runs.
 func (k *keeper) hold(m *master) {
-	k.master, k.exits = m, make(chan proc.Exit, 1)
+	k.master, k.exits, k.orphaned = m, make(chan proc.Exit, 1), false
 	exits := k.exits
 	go func() { exits <- m.process.Wait() }() // ends with the process
 	k.forgetApp()
@@ -405,11 +472,11 @@ func (k *keeper) masterEnded(exit proc.Exit) {
 		k.store.Clear() // what it left, it left in order
 	}
 	switch {
-	case k.gone:
-		k.forget()
+	case killed && !k.record.Wanted && k.finishes < mostFinishes:
+		k.finish()
 		return
-	case k.again:
-		k.want()
+	case k.gone || k.again || k.finishes > 0:
+		k.afterStop()
 		return
 	case clean || !k.record.Wanted:
 		k.record.Wanted, k.crashes, k.record.Completed = false, 0, clean && k.isOnce() && (exit.Known || succeeded)
@@ -526,6 +593,9 @@ func (k *keeper) stop(now bool) (*api.Operation, error) {
 		k.save()
 		return nil, nil
 	}
+	wanted := k.record.Wanted
+	k.record.Wanted = false
+	k.save() // before anything happens: the next daemon goes on with it
 	c := client.New(k.master.socket)
 	defer c.Close()
 	ctx, cancel := context.WithTimeout(k.d.ctx, answerTime)
@@ -535,11 +605,12 @@ func (k *keeper) stop(now bool) (*api.Operation, error) {
 		err = k.master.process.Signal(unix.SIGTERM)
 	}
 	if err != nil && !errors.Is(err, os.ErrProcessDone) {
+		k.record.Wanted = wanted
+		k.save()
 		return nil, err
 	}
-	k.record.Wanted, k.again = false, false
+	k.again = false
 	k.become(api.EntryStopping, "", "")
-	k.save()
 	return &op, nil
 }
 

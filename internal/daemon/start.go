@@ -26,6 +26,10 @@ import (
 // answers with a Report when its sockets are open, or with the reason why they are not.
 const LaunchVariable = "MUSTER_LAUNCH"
 
+// FinishVariable tells a master that its app is to be stopped: it goes on with what a master that was killed in the middle of that has left, and
+// starts nothing.
+const FinishVariable = "MUSTER_FINISH"
+
 // MasterCommand is the hidden command that becomes a master.
 const MasterCommand = "master"
 
@@ -46,7 +50,7 @@ type master struct {
 }
 
 // startMaster starts a master and returns when it has opened everything. The error is what it says, in words for the user.
-func (d *Daemon) startMaster(ctx context.Context, l api.Launch, store *fdstore.Store) (*master, error) {
+func (d *Daemon) startMaster(ctx context.Context, l api.Launch, store *fdstore.Store, finish bool) (*master, error) {
 	ctx, cancel := context.WithTimeout(ctx, startTime)
 	defer cancel()
 	near, far, err := socketPair()
@@ -66,6 +70,9 @@ func (d *Daemon) startMaster(ctx context.Context, l api.Launch, store *fdstore.S
 	spec.Doc.ListenFDs = len(spec.Files)
 	spec.Files = append(spec.Files, far)
 	spec.Doc.Env = masterEnv(l.Env, LaunchVariable+"="+strconv.Itoa(stage.FirstFD+len(spec.Files)-1), "NOTIFY_SOCKET="+store.Path(), "MUSTER_STORE=1")
+	if finish {
+		spec.Doc.Env = append(spec.Doc.Env, FinishVariable+"=1")
+	}
 	process, err := d.spawner.Start(ctx, spec)
 	_ = unix.Close(far)
 	_ = unix.Close(log)
@@ -177,6 +184,21 @@ func findMaster(name string) *master {
 		return &master{process: process, socket: info.Socket, since: info.Started}
 	}
 	return nil
+}
+
+// awaitMaster is findMaster where there may be one that an earlier daemon has started and that does not answer yet.
+func awaitMaster(ctx context.Context, name string) *master {
+	ctx, cancel := context.WithTimeout(ctx, startTime)
+	defer cancel()
+	for {
+		held := rundir.IsHeld(name) // looked at first: who lets go has answered no more
+		if m := findMaster(name); m != nil {
+			return m
+		}
+		if !held || pause(ctx, linkPause) != nil {
+			return nil
+		}
+	}
 }
 
 // isClean tells whether a master ended by itself and in order: then it has taken its place away.

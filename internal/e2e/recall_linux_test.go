@@ -3,12 +3,15 @@ package e2e
 import (
 	"errors"
 	"os"
+	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/musterd/muster/api"
+	"github.com/musterd/muster/client"
 	"github.com/musterd/muster/internal/testutil"
 )
 
@@ -55,6 +58,7 @@ func TestDaemonAndMasterKilledAtOnce(t *testing.T) {
 			s.newMaster(0, 1)
 			s.require(0, "reloaded site", "reload", "site")
 			s.require(0, "scaled site to 3", "scale", "site", "3")
+			poll(t, "end of the old workers", func() bool { return len(strings.Fields(workerPIDs(s.entry("site").App))) == 3 })
 			e = s.entry("site")
 			s.killAll(e.PID)
 			s.require(0, "site", "list", "--quiet")
@@ -196,5 +200,58 @@ func requireGone(t *testing.T, pid int) {
 	fds := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
 	if n, err := unix.Poll(fds, int(time.Until(testutil.Deadline(t)).Milliseconds())); n != 1 {
 		t.Errorf("process %d goes on: %v", pid, err)
+	}
+}
+
+// TestStopIsFinished: a stop in the middle of which everything is killed is finished by the next daemon, and by the next master of the same
+// daemon. Workers that are about to end are not cut short.
+func TestStopIsFinished(t *testing.T) {
+	t.Parallel()
+	for name, kill := range map[string]func(s *site, master int){
+		"all killed":    func(s *site, master int) { s.killAll(master) },
+		"master killed": func(s *site, master int) { killAndAwait(s.t, master) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := kept(t)
+			// A worker that is told to end waits for the test, and writes that it has ended in order.
+			gate, done := filepath.Join(s.dir, "gate"), filepath.Join(s.dir, "done")
+			if err := unix.Mkfifo(gate, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			const slow = `trap 'read line < "$1"; echo "$line" > "$2"; exit' TERM; touch "$2".runs; while :; do sleep 0.05; done`
+			s.require(0, "started site", "start", "--name", "site", "--stop-timeout", "50s", "--", "sh", "-c", slow, "sh", gate, done)
+			poll(t, "worker that runs", func() bool { _, err := os.Stat(done + ".runs"); return err == nil })
+			e := s.entry("site")
+			stop := testutil.Start(t, testutil.Command{Args: []string{"stop", "site"}, Dir: s.dir, Env: []string{"MUSTER_HOME=" + s.home}})
+			stop.LeaveSurvivors()
+			opened := make(chan *os.File, 1)
+			go func() { // ends when the worker opens the other end
+				f, err := os.OpenFile(gate, os.O_WRONLY, 0)
+				if err != nil {
+					t.Error(err)
+				}
+				opened <- f
+			}()
+			f := <-opened // the worker has been told
+			kill(s, e.PID)
+			s.require(0, "site", "list", "--quiet")
+			if _, err := f.WriteString("in order\n"); err != nil {
+				t.Error(err)
+			}
+			_ = f.Close()
+			requireGone(t, e.App.Slots[0].Workers[0].PID)
+			stop.WaitExit()
+			c := client.New(s.daemonSocket())
+			defer c.Close()
+			if now, err := c.AwaitIdle(s.ctx, "site"); err != nil || now.State != api.EntryStopped {
+				t.Errorf("%+v, %v", now, err)
+			}
+			if text, err := os.ReadFile(done); err != nil || string(text) != "in order\n" {
+				t.Errorf("the worker has not finished: %q, %v", text, err)
+			}
+			s.require(0, "started site", "start", "site")
+			s.require(0, "stopped site", "stop", "--now", "site")
+		})
 	}
 }

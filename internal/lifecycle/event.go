@@ -22,6 +22,7 @@ type (
 	SpawnFailed struct {
 		Worker WorkerID
 		Why    string
+		Lost   bool // by the end of the master: the program is not to blame
 	}
 	// Ready says that the worker serves; for a spare, that it has booted.
 	Ready struct{ Worker WorkerID }

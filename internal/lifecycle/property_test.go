@@ -308,7 +308,7 @@ func (w *world) random(n int) {
 			if f != nil && !f.running {
 				delete(w.live, id)
 				w.gone[id] = true
-				w.step(SpawnFailed{Worker: id, Why: "no such file"})
+				w.step(SpawnFailed{Worker: id, Why: "no such file", Lost: rapid.Bool().Draw(w.t, "lost")})
 			}
 		case 9:
 			w.advance(time.Duration(rapid.IntRange(0, 40000).Draw(w.t, "ms")) * time.Millisecond)

@@ -39,7 +39,7 @@ func (s *step) onTrial(w *Worker) bool {
 // expected tells whether the worker was told to go.
 func (s *step) expected(w *Worker) bool {
 	switch w.Reason {
-	case ReasonStop, ReasonScale, ReasonSuperseded, ReasonRecycled, ReasonAbandoned:
+	case ReasonStop, ReasonScale, ReasonSuperseded, ReasonRecycled, ReasonAbandoned, ReasonLost:
 		return true
 	case ReasonNone, ReasonDying, ReasonTimedOut, ReasonHung, ReasonOverdue, ReasonReplaced:
 	}

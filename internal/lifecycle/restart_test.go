@@ -16,6 +16,8 @@ func TestRespawns(t *testing.T) {
 		{"crash", serving + "exited 1 exit status 1", 1},
 		{"announced", serving + "dying 1; exited 1 exit status 0", 1},
 		{"crash at boot", "spawned 1; exited 1 exit status 1", 1},
+		{"lost at its start", "lost 1 master killed", 0},
+		{"lost at a respawn", serving + "exited 1 exit status 1; lost 2 master killed", 1},
 		{"canary that crashes", serving + "reload; spawned 2; exited 2 exit status 1", 0},
 		{"canary that crashes while it is tried", serving + "reload; spawned 2; ready 2; exited 2 exit status 1", 0},
 		{"canary that is never ready", serving + "reload; spawned 2; +30s; exited 2 exit status 1", 0},

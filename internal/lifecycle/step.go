@@ -59,7 +59,12 @@ func (s *step) apply(ev Event) {
 	case Spawned:
 		s.with(ev.Worker, s.spawned)
 	case SpawnFailed:
-		s.with(ev.Worker, func(w *Worker) { s.gone(w, ev.Why, false) })
+		s.with(ev.Worker, func(w *Worker) {
+			if ev.Lost {
+				w.Reason = ReasonLost
+			}
+			s.gone(w, ev.Why, false)
+		})
 	case Ready:
 		s.with(ev.Worker, s.ready)
 	case Dying:
@@ -235,7 +240,7 @@ func (s *step) setDeadlines(w *Worker) {
 	switch w.Reason {
 	case ReasonSuperseded, ReasonRecycled, ReasonScale, ReasonDying:
 		total = s.Policy.DrainTimeout
-	case ReasonNone, ReasonStop, ReasonAbandoned, ReasonTimedOut, ReasonHung, ReasonOverdue, ReasonReplaced:
+	case ReasonNone, ReasonStop, ReasonAbandoned, ReasonTimedOut, ReasonHung, ReasonOverdue, ReasonReplaced, ReasonLost:
 	}
 	w.KillAt = s.now.Add(total)
 	w.TermAt = w.KillAt.Add(-notice(total))

@@ -92,6 +92,8 @@ func (l *teller) event(t *testing.T, words []string) Event {
 		return Spawned{Worker: id()}
 	case "unspawnable":
 		return SpawnFailed{Worker: id(), Why: why}
+	case "lost":
+		return SpawnFailed{Worker: id(), Why: why, Lost: true}
 	case "ready":
 		return Ready{Worker: id()}
 	case "dying":

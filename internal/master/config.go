@@ -36,6 +36,8 @@ type Config struct {
 	Reload func(c Config) (Config, error) `json:"-"`
 	// Opened, unless nil, is called with the path of the control socket when everything is open that could have been refused. No worker has started.
 	Opened func(socket string) `json:"-"`
+	// Finish says that the app is to be stopped: the master is there for what one that was killed in the middle of that has left.
+	Finish bool `json:"-"`
 
 	// Given are sockets from a manager above, by the names of the listeners that they are. The master closes them.
 	Given map[string]int `json:"-"`

@@ -91,18 +91,49 @@ func Run(ctx context.Context, cfg Config) (int, error) {
 		return 1, err
 	}
 	m, lost := former(folder, cfg.adapt)
-	if m == nil {
-		m = newMaster(cfg)
-		m.run, m.output = folder, m.newOutput()
-		if err := m.open(lost); err != nil {
-			m.close()
-			return 1, err
-		}
+	if m != nil {
+		return m.runFor(ctx, cfg, signals)
+	}
+	m = newMaster(cfg)
+	m.run, m.output = folder, m.newOutput()
+	if cfg.Finish {
+		return m.endLeft(lost)
+	}
+	if err := m.open(lost); err != nil {
+		m.close()
+		return 1, err
 	}
 	if cfg.Opened != nil {
 		cfg.Opened(m.run.Socket())
 	}
 	return m.runOn(ctx, signals)
+}
+
+// runFor goes on with the workers of a former master, to stop them if that is what is left to do.
+func (m *Master) runFor(ctx context.Context, cfg Config, signals chan os.Signal) (int, error) {
+	if cfg.Finish {
+		m.later(func() { m.halt(false, "its former master was killed while the app was being stopped") })
+	}
+	if cfg.Opened != nil {
+		cfg.Opened(m.run.Socket())
+	}
+	return m.runOn(ctx, signals)
+}
+
+// endLeft ends workers that nobody can go on with, of an app that is to be stopped.
+func (m *Master) endLeft(lost error) (int, error) {
+	defer m.close()
+	if err := m.openLogs(); err != nil {
+		m.log.Error("log files not opened", keyError, err)
+	}
+	if m.cfg.Opened != nil {
+		m.cfg.Opened("") // nothing answers
+	}
+	m.endFormer(lost)
+	if m.run.Former() != "" {
+		return 0, m.run.Renew()
+	}
+	return 0, nil
 }
 
 // adapt completes a Config of a former master by what only this process knows.

@@ -23,6 +23,7 @@ type recalled struct {
 	processes map[lifecycle.WorkerID]proc.Handle // of those that live
 	box       *fdstore.Box
 	number    uint64 // of the youngest page in the box
+	living    int
 }
 
 var (
@@ -40,7 +41,8 @@ func recall(folder *rundir.Folder) (*recalled, error) {
 		}
 	}
 	switch {
-	case len(r.processes) == 0:
+	case r.living == 0:
+		r.close()
 		return nil, errNoneLives
 	case r.box == nil && refused != nil:
 		r.close()
@@ -62,36 +64,38 @@ func (r *recalled) take(record workerRecord) error {
 	h.PIDFD = pidfd
 	r.processes[record.Worker] = h
 	if record.Box.FD == 0 {
+		r.living++
 		return nil
 	}
 	fd, err := fdstore.Take(pidfd, record.Box.FD, record.Box.Cookie)
-	if errors.Is(err, unix.ESRCH) { // it has just ended
+	if errors.Is(err, unix.ESRCH) { // it has ended, and its parent has not taken notice
 		return nil
 	}
+	r.living++
 	if err != nil {
 		return fmt.Errorf("take back what worker %d holds, process %d: %w", record.Worker, h.PID, err)
 	}
 	defer closeFD(fd)
 	content, err := fdstore.Unseal(fd)
-	if err != nil {
-		return fmt.Errorf("take back what worker %d holds, process %d: %w", record.Worker, h.PID, err)
-	}
 	for _, k := range content {
 		if k.Name == nameBox {
-			r.open(k.FD)
+			err = r.open(k.FD)
 		} else {
 			r.given[k.Name] = append(r.given[k.Name], k.FD)
 		}
+	}
+	if err != nil {
+		return fmt.Errorf("look into what worker %d holds, process %d: %w", record.Worker, h.PID, err)
 	}
 	return nil
 }
 
 // open opens an app's box. Workers that have lived through the loss of one have another than those that were started later: the younger state
 // counts.
-func (r *recalled) open(fd int) {
+func (r *recalled) open(fd int) error {
 	box, content, err := fdstore.OpenBox(fd)
 	if err != nil {
-		return
+		return err
 	}
 	found := given{}
 	for _, k := range content {
@@ -101,7 +105,7 @@ func (r *recalled) open(fd int) {
 	if err != nil || number <= r.number {
 		box.Close()
 		found.closeRest()
-		return
+		return err
 	}
 	if r.box != nil {
 		r.box.Close()
@@ -113,6 +117,7 @@ func (r *recalled) open(fd int) {
 		r.given[name] = fds
 	}
 	r.box, r.number = box, number
+	return nil
 }
 
 func (r *recalled) close() {
@@ -163,8 +168,10 @@ func (m *Master) endFormer(why error) {
 	var ends sync.WaitGroup
 	ended := 0
 	for _, r := range workerRecords(private) {
-		if p := killRecorded(r); p != nil {
-			ended++
+		if p, lived := killRecorded(r); p != nil {
+			if lived {
+				ended++
+			}
 			ends.Go(func() { // ends with the process, which was killed
 				p.Wait()
 				_ = p.Close()
@@ -185,12 +192,13 @@ func (m *Master) endFormer(why error) {
 	_ = os.Remove(m.run.Socket())
 }
 
-// killRecorded kills the process of a record, if it lives; it is the caller's to wait for.
-func killRecorded(r workerRecord) *proc.Process {
+// killRecorded kills the process of a record and tells whether it lived; it is the caller's to wait for. Nil: it has gone.
+func killRecorded(r workerRecord) (p *proc.Process, lived bool) {
 	p, err := proc.Adopt(r.Process)
 	if err != nil {
-		return nil
+		return nil, false
 	}
+	lived = !p.Ended()
 	_ = p.SignalGroup(unix.SIGKILL)
-	return p
+	return p, lived
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/signal"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -20,9 +21,11 @@ import (
 const revisionGap = 10000
 
 // Resume goes on with the workers of a master that was killed: names are those of the descriptors from first on, as the store has given
-// them. What adapt returns is as for Restore; opened is Config.Opened. The error tells that there is nothing to go on with: the workers are
-// ended, the descriptors closed, and the store is empty. Otherwise it is Run.
-func Resume(ctx context.Context, names []string, first int, adapt func(Config) Config, opened func(socket string)) (int, error) {
+// them. Of cfg counts what does not come from the former master: how it is to reload, its version, Opened and Finish. The error tells that there
+// is nothing to go on with: the workers are ended, the descriptors closed, and the store is empty. Otherwise it is Run.
+func Resume(ctx context.Context, names []string, first int, cfg Config) (int, error) {
+	signals := catchSignals()
+	defer signal.Stop(signals)
 	g := given{}
 	for i, name := range names {
 		unix.CloseOnExec(first + i)
@@ -41,14 +44,11 @@ func Resume(ctx context.Context, names []string, first int, adapt func(Config) C
 		disown(names, processes)
 		return 1, fmt.Errorf("go on with the workers of a master that was killed: %w", err)
 	}
-	m, err := succeed(s, number, g, processes, g.box(), adapt)
+	m, err := succeed(s, number, g, processes, g.box(), cfg.adapt)
 	if err != nil {
 		return 1, err
 	}
-	if opened != nil {
-		opened(m.run.Socket())
-	}
-	return m.runOn(ctx, catchSignals())
+	return m.runFor(ctx, cfg, signals)
 }
 
 // box is the app's box, if it was given.
@@ -310,7 +310,7 @@ func (m *Master) redoStarts() {
 		}
 		proc.KillByVariable("NOTIFY_SOCKET", m.notifyPath(k.ID))
 		_ = os.Remove(m.notifyPath(k.ID))
-		m.step(lifecycle.SpawnFailed{Worker: k.ID, Why: "the master was killed while it was being started"})
+		m.step(lifecycle.SpawnFailed{Worker: k.ID, Why: "the master was killed while it was being started", Lost: true})
 	}
 }
 
@@ -320,7 +320,7 @@ func (m *Master) endHalfStarted() {
 		if m.workers[r.Worker] != nil {
 			continue
 		}
-		if p := killRecorded(r); p != nil {
+		if p, _ := killRecorded(r); p != nil {
 			go func() { // ends with the process, which was killed
 				p.Wait()
 				_ = p.Close()

@@ -240,3 +240,29 @@ func Adopt(h Handle) *Folder {
 	unix.CloseOnExec(h.Lock)
 	return &Folder{path: h.Path, private: h.Private, lock: os.NewFile(uintptr(h.Lock), filepath.Join(h.Path, lockFile))}
 }
+
+// IsLeft tells whether a master of that name has left its place without giving it back, as one does that was killed, or holds it.
+func IsLeft(name string) bool {
+	infos, err := Find(name)
+	return err == nil && len(infos) > 0
+}
+
+// IsHeld tells whether a process holds that name, be it that of a master which does not answer yet.
+func IsHeld(name string) bool {
+	for _, base := range bases() {
+		if trusted(base) && isLocked(filepath.Join(base, name, lockFile)) {
+			return true
+		}
+	}
+	return false
+}
+
+func isLocked(path string) bool {
+	lock, err := os.OpenFile(path, os.O_RDWR, 0)
+	if err != nil {
+		return false
+	}
+	err = flock(lock)
+	_ = lock.Close()
+	return errors.Is(err, errHeld)
+}
