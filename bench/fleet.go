@@ -174,7 +174,7 @@ func (m *manager) killMany(ctx context.Context) (time.Duration, error) {
 			return 0, fmt.Errorf("kill worker: %w", err)
 		}
 	}
-	for time.Since(began) < commandTimeout && ctx.Err() == nil {
+	for time.Since(began) < settleTimeout && ctx.Err() == nil {
 		serving, respawns, err := m.servingNow(ctx)
 		if err != nil {
 			return 0, err

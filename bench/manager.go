@@ -16,8 +16,11 @@ import (
 	"github.com/musterd/muster/api"
 )
 
-// commandTimeout is how long a command of a manager may take.
-const commandTimeout = 3 * time.Minute
+// How long a command of a manager may take, and apps until all their workers serve after it.
+const (
+	commandTimeout = 10 * time.Minute // a thousand workers on a busy machine
+	settleTimeout  = 2 * time.Minute
+)
 
 // manager is a process manager with a daemon of its own, told what to do by commands.
 type manager struct {
@@ -251,7 +254,7 @@ func pm2Workers(ctx context.Context, m *manager) (all []role, err error) {
 
 // settled waits until so many processes do what they are there for, and no other is there.
 func (m *manager) settled(ctx context.Context, want int) ([]role, error) {
-	ctx, cancel := context.WithTimeout(ctx, commandTimeout)
+	ctx, cancel := context.WithTimeout(ctx, settleTimeout)
 	defer cancel()
 	for {
 		all, err := m.workers(ctx, m)
