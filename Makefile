@@ -30,6 +30,7 @@ lint: ## golangci-lint only
 
 setup: ## fetch what the tests run beside muster
 	@tools/setup-node.sh
+	@tools/setup-pm2.sh
 	@tools/setup-peers.sh
 
 peers: ## install the servers of the tests with sudo (Debian, Ubuntu)

@@ -30,6 +30,7 @@ type follower struct {
 	terse      bool                        // no progress: several apps are followed
 	booted     func()                      // unless nil, is told that no worker boots any more, although there is still something to wait for
 	again      string                      // what a start does to an app that runs as it should: againReload, againRestart, or nothing
+	status     *status                     // while it waits on a terminal
 	settled    func(context.Context) error // unless nil, waits until the daemon knows of a stop, too
 }
 
@@ -78,7 +79,11 @@ func (f *follower) follow(ctx context.Context, t target, start func(context.Cont
 	if err != nil || f.noWait {
 		return op, err
 	}
-	if op, err = f.toTheEnd(ctx, s, op); err != nil || op.Kind != api.OperationStop {
+	f.status = f.newStatus(string(op.Kind) + " of " + t.app.Name)
+	op, err = f.toTheEnd(ctx, s, op)
+	f.status.end()
+	f.status = nil
+	if err != nil || op.Kind != api.OperationStop {
 		return op, err
 	}
 	if err := process.gone(ctx); err != nil || f.settled == nil {
@@ -104,6 +109,9 @@ func (f *follower) toTheEnd(ctx context.Context, s *stream, op api.Operation) (a
 		}
 		op = latest(op, event)
 		f.generation = op.Generation
+		if op.Total > 0 {
+			f.status.set(fmt.Sprintf("%s: %d of %d", op.Kind, op.Done, op.Total))
+		}
 		f.progress(event)
 		if event.Kind == api.EventReady && event.Slot != api.NoSlot && event.Generation == op.Generation {
 			ready++
@@ -195,6 +203,10 @@ func (f *follower) progress(event api.Event) {
 	}
 	if event.Kind == api.EventFailed && event.Generation == f.generation {
 		event.After = 0 // a generation that fails is not tried again
+	}
+	if f.status != nil {
+		f.status.print(eventText(event))
+		return
 	}
 	fmt.Fprintln(f.stdout, eventText(event))
 }

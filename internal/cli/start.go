@@ -322,6 +322,8 @@ func (e *failing) Error() string { return e.why }
 func (f *follower) untilServing(ctx context.Context, t target) (api.App, error) {
 	s := &stream{client: t.client}
 	defer s.close()
+	f.status = f.newStatus("waiting for the workers of " + t.app.Name)
+	defer func() { f.status.end(); f.status = nil }()
 	var last failing
 	for {
 		event, err := s.next(ctx)

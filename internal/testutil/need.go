@@ -73,6 +73,16 @@ func nodeMajor(path string) int {
 	return major
 }
 
+// PM2 returns the path of PM2's program, for Node to run: the one that tools/setup-pm2.sh fetched. Without it the test is skipped, or failed in CI.
+func PM2(t testing.TB) string {
+	t.Helper()
+	path := filepath.Join(Root(), ".cache", "pm2", "node_modules", "pm2", "bin", "pm2")
+	if _, err := os.Stat(path); err != nil {
+		missing(t, "PM2 is missing: run tools/setup-pm2.sh")
+	}
+	return path
+}
+
 // Need returns the path of a program that a test runs beside muster. It looks into PATH, /usr/sbin and /sbin, and takes a versioned name
 // (php-fpm8.2) for a plain one. Without it the test is skipped, or failed in CI.
 func Need(t testing.TB, program string) string {
