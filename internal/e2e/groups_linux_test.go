@@ -323,6 +323,14 @@ func TestARefusedLimitThatIsRequired(t *testing.T) {
 	if code := r.WaitExit().ExitCode(); code != 2 || strings.Contains(r.Output(), "worker started") {
 		t.Errorf("exit code %d:\n%s", code, r.Output())
 	}
+	s := kept(t)
+	args := []string{"start", "--name", "strict", "--handoff", "none", "--limits-required"}
+	s.require(0, "started strict", append(args, "--limits", "nofile=100", "--", "sleep", "1000")...)
+	before := workerPIDs(s.entry("strict").App)
+	s.require(1, "set limit nofile to 9999999999: operation not permitted", append(args, "--limits", "nofile=9999999999", "--", "sleep", "1000")...)
+	if after := workerPIDs(s.entry("strict").App); after != before {
+		t.Errorf("workers %s, were %s", after, before)
+	}
 }
 
 // TestTheSmallestLimits bind the program, and not what muster does in its process before.
@@ -389,4 +397,35 @@ func readGroup(t testing.TB, dir string) string {
 		all.Write(text)
 	}
 	return all.String()
+}
+
+// TestAGroupThatSomebodyRemoves is made again for the next worker.
+func TestAGroupThatSomebodyRemoves(t *testing.T) {
+	t.Parallel()
+	needGroups(t)
+	name := appName()
+	r := runGrouped(t, name, []string{"-i", "1", "--worker-limits", "memory=64M"}, "import os\nprint('pid', os.getpid())")
+	pid := r.WaitLine(`pid (\d+)`)[1]
+	for _, dir := range groupsOf(t, name) { // the worker is moved out, and the groups removed
+		outside := filepath.Join(filepath.Dir(dir), "cgroup.procs")
+		if err := os.WriteFile(outside, []byte(pid), 0); err != nil {
+			t.Fatal(err)
+		}
+		for _, group := range []string{filepath.Join(dir, "w1"), dir} {
+			if err := syscall.Rmdir(group); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	number, _ := strconv.Atoi(pid)
+	mark := r.Mark()
+	if err := syscall.Kill(number, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	r.WaitLines(mark, 1, `pid (\d+)`)
+	if len(groupsOf(t, name)) == 0 {
+		t.Error("the next worker has no group")
+	}
+	r.Stop()
+	requireNoGroups(t, name)
 }

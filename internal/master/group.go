@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/fnv"
+	"io/fs"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -172,9 +173,9 @@ func (m *Master) workerGroup(cfg *Config, name string) (*cgroup.Group, error) {
 	if m.groups.all == nil {
 		return nil, nil
 	}
-	g := m.groups.all.Child(name)
-	if err := g.Open(); err != nil {
-		return nil, fmt.Errorf("make control group: %w", err)
+	g, err := m.openGroup(name)
+	if err != nil {
+		return nil, m.without(cfg, err)
 	}
 	for r, err := range g.Limit(kernelLimits(cfg.App.PerWorker)) {
 		if !kernelLimits(cfg.App.PerWorker).Bounds(r) {
@@ -186,6 +187,40 @@ func (m *Master) workerGroup(cfg *Config, name string) (*cgroup.Group, error) {
 		m.refuseLimit(string(r)+" of "+ofWorker, &cgroup.Missing{Why: err.Error() + " (a group above may allow less)"})
 	}
 	return g, nil
+}
+
+// openGroup makes a group in that of all. Where somebody has removed that, it is made again.
+func (m *Master) openGroup(name string) (*cgroup.Group, error) {
+	g := m.groups.all.Child(name)
+	err := g.Open()
+	if !errors.Is(err, fs.ErrNotExist) {
+		return g, err
+	}
+	m.groups.place = cgroup.Find()
+	all := m.groups.place.Make(m.groupName())
+	if all == nil {
+		return nil, err
+	}
+	m.groups.all = all
+	m.guardGroups()
+	together := m.groups.set
+	m.groups.set = app.GroupLimits{}
+	m.limitAll(together)
+	g = all.Child(name)
+	return g, g.Open()
+}
+
+// without tells that a worker has no group: an error, if its limits are required.
+func (m *Master) without(cfg *Config, err error) error {
+	if cfg.App.LimitsRequired {
+		return fmt.Errorf("make control group: %w", err)
+	}
+	for _, r := range cgroup.Resources {
+		if kernelLimits(cfg.App.PerWorker).Bounds(r) {
+			m.refuseLimit(string(r)+" of "+ofWorker, &cgroup.Missing{Why: "no control group can be made: " + err.Error()})
+		}
+	}
+	return nil
 }
 
 // groupOf is the group of a worker that this master may not have started.
