@@ -197,7 +197,8 @@ read x < gate
 		return e.App.Runs
 	}
 	began()
-	first := runs()[len(runs())-1]
+	known := runs()
+	first := known[len(known)-1]
 	killAndAwait(t, s.entry("job").PID)
 	poll(t, "runs that are skipped by the next master", func() bool {
 		e := s.entry("job")

@@ -31,7 +31,7 @@ func inSpace(t *testing.T) bool {
 		}
 		return true
 	}
-	cmd := exec.CommandContext(testutil.Context(t), os.Args[0], "-test.run=^"+t.Name()+"$", "-test.count=1")
+	cmd := exec.CommandContext(testutil.Context(t), os.Args[0], "-test.run=^"+t.Name()+"$", "-test.count=1", "-test.v")
 	cmd.Env = append(os.Environ(), spaceVariable+"="+t.Name(), "MUSTER_BIN="+testutil.Muster(t))
 	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNS}
 	if out, err := cmd.CombinedOutput(); err != nil {
@@ -152,7 +152,10 @@ func TestAReadOnlyHome(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, command := range []string{"start -- sleep 1000", "run -- sleep 1000", "daemon", "save", "resurrect"} {
-		r := s.require(1, "read-only file system\nhint: set MUSTER_HOME to a folder", strings.Fields(command)...)
+		r := s.require(1, "read-only file system\nhint: ", strings.Fields(command)...)
+		if !strings.Contains(r.stderr, "set MUSTER_HOME to a folder") {
+			t.Errorf("%s: %s", command, r.stderr)
+		}
 		if lines := strings.Count(r.stderr, "\n"); lines != 2 {
 			t.Errorf("%s says %d lines: %s", command, lines, r.stderr)
 		}
