@@ -55,11 +55,11 @@ func disk(t *testing.T, size string) string {
 	return dir
 }
 
-// fill takes all the room of a disk.
+// fill takes all the room of a disk, once more if need be.
 func fill(t *testing.T, dir string) (path string) {
 	t.Helper()
 	path = filepath.Join(dir, "fill")
-	f, err := os.Create(path)
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -75,7 +75,8 @@ func fill(t *testing.T, dir string) (path string) {
 
 // record is the file of an app.
 func (s *site) record(name string) (r struct {
-	Boot string `json:"boot"`
+	Boot   string `json:"boot"`
+	Scaled string `json:"scaled"`
 }) {
 	s.t.Helper()
 	text, err := os.ReadFile(filepath.Join(s.home, "apps", name+".json"))
@@ -122,9 +123,11 @@ func TestAFullDisk(t *testing.T) {
 	s.require(0, "reloaded site", "reload", "site")
 	s.requireRelease("two")
 	s.require(0, "scaled site to 3", "scale", "site", "3")
+	poll(t, "news of the scale", func() bool { return s.record("site").Scaled == "3" || s.entry("site").Unwritten != "" })
 	killAndAwait(t, s.entry("site").PID)
 	s.require(0, "site", "start", "site")
 	s.requireOnlyLostIn(nil, seen()...)
+	fill(t, home) // the master that was killed has left room
 	s.require(0, "scaled sleeper to 2", "scale", "sleeper", "2")
 	poll(t, "failure to write down", func() bool { return s.entry("sleeper").Unwritten != "" })
 	if r := s.require(0, "sleeper runs already", "start", "sleeper"); !strings.Contains(r.stderr, "muster: warning: sleeper is not written down") {
