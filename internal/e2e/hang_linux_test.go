@@ -60,9 +60,9 @@ func requireText(t *testing.T, text string, patterns ...string) {
 // says how it was noticed.
 func TestNodeHangs(t *testing.T) {
 	t.Parallel()
-	tests := []struct{ path, what string }{
-		{"/loop", `it [^"]*does not answer on its channel, and (burns|uses).* CPU`},
-		{"/sleep", `it [^"]*does not answer on its channel, and sleeps`},
+	tests := []struct{ path, what, stands string }{
+		{"/loop", `it [^"]*does not answer on its channel, and (burns|uses).* CPU`, "spinForEver"},
+		{"/sleep", `it [^"]*does not answer on its channel, and sleeps`, "sleepForEver"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.path[1:], func(t *testing.T) {
@@ -73,8 +73,9 @@ func TestNodeHangs(t *testing.T) {
 				victim := r.hangsAt(tt.path)
 				r.WaitLine(`worker does not answer .*for=`)
 				r.WaitLine(`worker hung.*reason="` + tt.what)
-				r.WaitLine(`worker exited.*pid=` + victim + ` .*reason=hung.*hang="` + tt.what)
-				r.serving(2)
+				r.WaitLine(`hung worker stands here.*stack="at ` + tt.stands + ` \(/.*/hang.js:\d+:\d+\)`)
+				r.WaitLine(`worker exited.*pid=` + victim + ` .*reason=hung.*hang="` + tt.what + `.*stderr=.*` + tt.stands)
+				r.WaitLines(0, 2, `serving workers=2`)
 				r.allAnswer()
 				requireText(t, r.says("show", "x"), `hangs +1 so far; a worker is hung after 2s`)
 				requireText(t, r.says("explain", "x"), `That happened once so far`, `watched by ping \(answered .* ago\), queue \(.*\); its process: (asleep|computes), `)

@@ -44,6 +44,8 @@ type (
 		Hung   bool
 		Why    string
 	}
+	// Inspected says that there is nothing more to hear from a worker that was asked for its stacks.
+	Inspected struct{ Worker WorkerID }
 	// Extend moves a worker's current deadline to at least For from now, at its own request.
 	Extend struct {
 		Worker WorkerID
@@ -87,6 +89,7 @@ func (Dying) event()       {}
 func (Blocked) event()     {}
 func (Beat) event()        {}
 func (Examined) event()    {}
+func (Inspected) event()   {}
 func (Extend) event()      {}
 func (Recycle) event()     {}
 func (Unhealthy) event()   {}

@@ -13,7 +13,7 @@ const (
 )
 
 // hungGrace is the time that a hung worker has to write its stacks.
-const hungGrace = 2 * time.Second
+const hungGrace = 5 * time.Second
 
 // Look is how long before the end of the hang timeout a silent worker is looked at.
 func (p Policy) Look() time.Duration { return min(time.Second, p.HangTimeout/4) }
@@ -111,6 +111,13 @@ func (s *step) hung(w *Worker, why string) {
 		s.generationFailed(w, "hung: "+why)
 	}
 	w.KillAt, w.TermAt = earliest(w.KillAt, s.now.Add(hungGrace)), time.Time{}
+}
+
+// inspected ends the wait for the stacks of a hung worker.
+func (s *step) inspected(w *Worker) {
+	if w.Hang != "" && w.Phase == Draining {
+		w.KillAt = earliest(w.KillAt, s.now)
+	}
 }
 
 func (s *step) countHang(w *Worker, why string) {

@@ -35,7 +35,7 @@ func inPhase(t *testing.T, phase Phase) *teller {
 func TestEveryEventInEveryPhase(t *testing.T) {
 	t.Parallel()
 	events := []string{
-		"spawned W", "unspawnable W no such file", "ready W", "dying W", "blocked W", "unblocked W", "silent W", "answered W", "beat W", "hung W ping it loops", "extend W 60s",
+		"spawned W", "unspawnable W no such file", "ready W", "dying W", "blocked W", "unblocked W", "silent W", "answered W", "beat W", "hung W ping it loops", "inspected W", "extend W 60s",
 		"recycle W too old", "unhealthy W status 500", "ailing W status 500", "exited W exit status 1", "scale 0", "reload", "stop", "stop now",
 	}
 	var table strings.Builder

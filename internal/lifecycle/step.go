@@ -75,6 +75,8 @@ func (s *step) apply(ev Event) {
 		s.with(ev.Worker, s.beat)
 	case Examined:
 		s.with(ev.Worker, func(w *Worker) { s.examined(w, ev) })
+	case Inspected:
+		s.with(ev.Worker, s.inspected)
 	case Extend:
 		s.with(ev.Worker, func(w *Worker) { s.extend(w, ev.For) })
 	case Recycle:

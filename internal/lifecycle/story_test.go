@@ -112,6 +112,8 @@ func (l *teller) event(t *testing.T, words []string) Event {
 		return Blocked{Worker: id(), Sense: SensePing}
 	case "hung": // as "hung 1 ping its loop does not turn"
 		return Examined{Worker: id(), Sense: Sense(words[2]), Hung: true, Why: strings.Join(words[3:], " ")}
+	case "inspected":
+		return Inspected{Worker: id()}
 	case "spared":
 		return Examined{Worker: id(), Sense: Sense(words[2])}
 	case "unhealthy":

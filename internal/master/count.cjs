@@ -1,5 +1,6 @@
 // Loaded before a Node program whose app recycles workers after a number of connections: counts those that its servers accept, and tells the
-// master once, over Node's channel. What the program starts knows nothing of it.
+// master once, over Node's channel. Also loaded where the app has a hang timeout, for the lines that restore NODE_OPTIONS: what the program starts
+// knows nothing of it.
 'use strict';
 
 const { env } = process;

@@ -35,21 +35,20 @@ func (m *Master) requestsOf(w *worker) int64 {
 	return limit
 }
 
-// letCount has w count its connections, where there is a limit on them.
+// letCount has w count its connections, where there is a limit on them, and lets Node open its inspector where nobody else finds it.
 func (m *Master) letCount(w *worker, env []string) ([]string, error) {
 	limit := m.requestsOf(w)
-	if limit == 0 {
-		return env, nil
+	if limit > 0 {
+		env = setenv(env, maxRequestsVariable, strconv.FormatInt(limit, 10))
 	}
-	env = setenv(env, maxRequestsVariable, strconv.FormatInt(limit, 10))
-	if m.of(w).Kind != KindNode {
+	if m.of(w).Kind != KindNode || limit == 0 && !m.inspects(w) {
 		return env, nil
 	}
 	script, err := m.countScript()
 	if err != nil {
 		return nil, err
 	}
-	return setenv(env, optionsVariable, countOptions(script, getenv(env, optionsVariable), m.of(w).Argv)), nil
+	return setenv(env, optionsVariable, countOptions(script, getenv(env, optionsVariable), m.of(w).Argv, m.inspects(w))), nil
 }
 
 // countScript is the path of the script, which is there for as long as the master.
@@ -66,11 +65,16 @@ func (m *Master) countScript() (string, error) {
 }
 
 // countOptions puts the script before what the user wants Node to load. A program under Node's permission model must be allowed to read it.
-func countOptions(script, options string, argv []string) string {
+func countOptions(script, options string, argv []string, inspects bool) string {
 	quoted := `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(script) + `"`
 	words := []string{"--require", quoted, options}
-	if asked := append(strings.Fields(options), argv...); slices.Contains(asked, "--permission") || slices.Contains(asked, "--experimental-permission") {
+	asked := append(strings.Fields(options), argv...)
+	if slices.Contains(asked, "--permission") || slices.Contains(asked, "--experimental-permission") {
 		words = append([]string{"--allow-fs-read=" + quoted}, words...)
+		inspects = false // which the permission model forbids
+	}
+	if inspects && !slices.ContainsFunc(asked, func(word string) bool { return strings.HasPrefix(word, "--inspect") }) {
+		words = append([]string{inspectOptions}, words...)
 	}
 	return strings.TrimSpace(strings.Join(words, " "))
 }

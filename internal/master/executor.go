@@ -72,12 +72,13 @@ func (m *Master) kill(w *worker) {
 	w.kill()
 }
 
-// inspect asks a hung worker for its stacks, which it writes to stderr. One that is stopped goes on only to do that. Node has no such signal: its
-// default for each is to die.
+// inspect asks a hung worker for its stacks, which it writes to stderr. One that is stopped goes on only to do that. Node has no such signal: it is
+// asked over its inspector.
 func (m *Master) inspect(w *worker) {
 	sig := unix.SIGABRT
 	switch m.of(w).Kind {
 	case KindNode:
+		m.inspectNode(w)
 		return
 	case KindSDK:
 		sig = unix.SIGQUIT

@@ -36,6 +36,7 @@ const (
 	keyRetryIn  = "retry_in"
 	keySense    = "sense"
 	keySignal   = "signal"
+	keyStack    = "stack"
 	keyStatus   = "status"
 	keyStderr   = "stderr"
 	keyTo       = "to"
