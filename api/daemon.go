@@ -21,6 +21,8 @@ type Daemon struct {
 	Started time.Time `json:"started"`
 	State   string    `json:"state_dir"` // where it keeps what has to outlive it
 	Apps    int       `json:"apps"`
+
+	Upgrades int `json:"upgrades,omitempty"` // how often this process has become another program
 }
 
 // EntryState is what the daemon knows of a master, in one word.

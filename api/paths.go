@@ -25,14 +25,17 @@ const (
 const (
 	PathDaemon     = "/v1/daemon"
 	PathDaemonStop = "/v1/daemon/stop"
-	PathApps       = "/v1/apps"
-	PathEntry      = "/v1/apps/{name}"
-	PathEntryStart = "/v1/apps/{name}/start"
-	PathEntryStop  = "/v1/apps/{name}/stop"
-	PathRestart    = "/v1/apps/{name}/restart"
-	PathEntryReset = "/v1/apps/{name}/reset"
-	PathSave       = "/v1/save"
-	PathResurrect  = "/v1/resurrect"
+	// PathDaemonUpgrade is POST: the daemon becomes the program that is now installed, in place. It answers as it was; who waits for the new one asks
+	// PathDaemon when the stream of events has ended.
+	PathDaemonUpgrade = "/v1/daemon/upgrade"
+	PathApps          = "/v1/apps"
+	PathEntry         = "/v1/apps/{name}"
+	PathEntryStart    = "/v1/apps/{name}/start"
+	PathEntryStop     = "/v1/apps/{name}/stop"
+	PathRestart       = "/v1/apps/{name}/restart"
+	PathEntryReset    = "/v1/apps/{name}/reset"
+	PathSave          = "/v1/save"
+	PathResurrect     = "/v1/resurrect"
 )
 
 // HeaderPosition is, in the answer to PathLogs, the position behind its lines, for ParamSince.

@@ -21,6 +21,25 @@ func (c *Client) StopDaemon(ctx context.Context, leaveApps bool) (api.Daemon, er
 	return call[api.Daemon](ctx, c, http.MethodPost, api.PathDaemonStop, api.DaemonStopRequest{LeaveApps: leaveApps})
 }
 
+// UpgradeDaemon lets the daemon become the program that is now installed, and returns when it answers again.
+func (c *Client) UpgradeDaemon(ctx context.Context) (api.Daemon, error) {
+	events, err := c.Events(ctx)
+	if err != nil {
+		return api.Daemon{}, err
+	}
+	defer events.Close()
+	if _, err := call[api.Daemon](ctx, c, http.MethodPost, api.PathDaemonUpgrade, nil); err != nil {
+		return api.Daemon{}, err
+	}
+	for err == nil { // until the old program has let everybody go
+		_, err = events.Next()
+	}
+	if ctx.Err() != nil {
+		return api.Daemon{}, ctx.Err()
+	}
+	return c.Daemon(ctx) // waits in the queue of the socket, if need be
+}
+
 // Entries returns all apps that the daemon keeps, with what their masters answer.
 func (c *Client) Entries(ctx context.Context) ([]api.Entry, error) {
 	return call[[]api.Entry](ctx, c, http.MethodGet, api.PathApps+"?"+api.ParamWith+"="+api.WithApps, nil)

@@ -58,7 +58,15 @@ do if it is killed, and the next daemon finds them.`,
 		Args:  noArguments,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return d.status(cmd.Context()) },
 	}
-	cmd.AddCommand(stop, status)
+	upgrade := &cobra.Command{
+		Use:   "upgrade",
+		Short: "Let the daemon become the muster that is now installed",
+		Long: `Let the daemon become the muster that is now installed, in place: the process stays the same, and commands that come meanwhile wait.
+Masters and workers are not touched; for the masters there is muster upgrade.`,
+		Args: noArguments,
+		RunE: func(cmd *cobra.Command, _ []string) error { return d.upgrade(cmd.Context()) },
+	}
+	cmd.AddCommand(stop, status, upgrade)
 	return cmd
 }
 
@@ -167,6 +175,32 @@ func (d *daemonCommand) status(ctx context.Context) error {
 		return err
 	}
 	fmt.Fprintf(d.stdout, "process %d since %s, %s, keeps %s, state in %s\n", who.PID, ago(who.Started), who.Version, count(who.Apps, "app"), who.State)
+	return nil
+}
+
+func (d *daemonCommand) upgrade(ctx context.Context) error {
+	c, err := runningDaemon(ctx)
+	if err != nil {
+		return err
+	}
+	if c == nil {
+		return &failure{message: "no daemon runs", hint: "muster start starts one", code: exitUnreachable}
+	}
+	defer c.Close()
+	ctx, cancel := context.WithTimeout(ctx, daemonTime)
+	defer cancel()
+	before, err := c.Daemon(ctx)
+	if err != nil {
+		return err
+	}
+	now, err := c.UpgradeDaemon(ctx)
+	if err != nil {
+		return err
+	}
+	if now.PID != before.PID || now.Upgrades == before.Upgrades {
+		return &failure{message: "the daemon has not become another program", hint: "see " + daemonLog(), code: exitFailed}
+	}
+	fmt.Fprintf(d.stdout, "the daemon, process %d, was %s and is %s; it keeps %s\n", now.PID, before.Version, now.Version, count(now.Apps, "app"))
 	return nil
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 
+	"github.com/musterd/muster/internal/daemon"
 	"github.com/musterd/muster/internal/master"
 )
 
@@ -12,6 +13,10 @@ import (
 func resume(stdout, stderr *os.File) (code int, ok bool) {
 	if os.Getenv(master.PreflightVariable) != "" {
 		fmt.Fprintln(stdout, master.Preflight())
+		return exitOK, true
+	}
+	if os.Getenv(daemon.PreflightVariable) != "" {
+		fmt.Fprintln(stdout, daemon.Preflight)
 		return exitOK, true
 	}
 	number := os.Getenv(master.RestoreVariable)

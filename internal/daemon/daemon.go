@@ -49,7 +49,9 @@ type Daemon struct {
 	server   *apiserver.Server
 	feed     *feed
 	usage    stats.Sampler
-	ends     chan bool     // asks for the end; true: masters go on
+	ends     chan ending   // asks for the end
+	upgrades int           // of this process
+	halted   sync.Once     // see halt
 	changed  chan struct{} // wakes the conductor
 	closing  chan struct{} // closed by close
 	crashed  bool          // the daemon before this one was killed: what shall run is known, and is not what was saved
@@ -60,21 +62,34 @@ type Daemon struct {
 	loops   sync.WaitGroup
 }
 
+// ending is how the daemon ends.
+type ending int
+
+const (
+	endAll     ending = iota // with all apps
+	endAlone                 // masters go on
+	endUpgrade               // this process becomes another program
+)
+
 // Run is the daemon until a signal or a request ends it. The error is for what kept it from starting.
 func Run(ctx context.Context, cfg Config) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	d := &Daemon{cfg: cfg, log: cfg.Log, ctx: ctx, boot: bootID(), started: time.Now(), feed: newFeed(), ends: make(chan bool, 1), changed: make(chan struct{}, 1), closing: make(chan struct{}), keepers: map[string]*keeper{}}
+	d := &Daemon{cfg: cfg, log: cfg.Log, ctx: ctx, boot: bootID(), started: time.Now(), feed: newFeed(), ends: make(chan ending, 1), changed: make(chan struct{}, 1), closing: make(chan struct{}), keepers: map[string]*keeper{}}
 	defer d.close()
 	signals := make(chan os.Signal, 4)
 	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGUSR2)
 	signal.Ignore(syscall.SIGHUP)
 	defer signal.Stop(signals)
-	if err := d.open(); err != nil {
+	former, err := inherit()
+	if err != nil {
+		return err
+	}
+	if err := d.open(former); err != nil {
 		return err
 	}
 	d.log.Info("daemon serves", "pid", os.Getpid(), "apps", len(d.keepers), "state", d.state)
-	if cfg.Resurrect && !d.crashed {
+	if cfg.Resurrect && !d.crashed && former == nil {
 		answer, err := d.resurrect(ctx)
 		d.log.Info("resurrected", "apps", answer.Names, "failed", answer.Failed, "error", err)
 	}
@@ -82,17 +97,34 @@ func Run(ctx context.Context, cfg Config) error {
 		cfg.Ready()
 	}
 	d.tellManager(notify.Message{Ready: true, Status: "serving", HasStatus: true})
-	leave := false
+	return d.end(d.await(signals), signals)
+}
+
+// await waits until the daemon is to end.
+func (d *Daemon) await(signals <-chan os.Signal) ending {
+	how := endAll
 	select {
 	case sig := <-signals:
-		leave = sig == syscall.SIGUSR2
-		d.log.Info("stopping", "signal", sig.String(), "masters go on", leave)
-	case leave = <-d.ends:
-		d.log.Info("stopping", "masters go on", leave)
-	case <-ctx.Done():
+		if sig == syscall.SIGUSR2 {
+			how = endAlone
+		}
+		d.log.Info("stopping", "signal", sig.String(), "masters go on", how != endAll)
+	case how = <-d.ends:
+		if how != endUpgrade {
+			d.log.Info("stopping", "masters go on", how != endAll)
+		}
+	case <-d.ctx.Done():
+	}
+	return how
+}
+
+func (d *Daemon) end(how ending, signals <-chan os.Signal) error {
+	if how == endUpgrade {
+		d.log.Info("upgrading", "binary", d.cfg.Binary)
+		return d.become()
 	}
 	d.tellManager(notify.Message{Stopping: true})
-	if !leave {
+	if how == endAll {
 		d.stopAll(signals)
 	}
 	return nil
@@ -106,11 +138,13 @@ func (d *Daemon) tellManager(m notify.Message) {
 }
 
 // open takes the place of the daemon, finds what runs, and serves. What it took is given back by close.
-func (d *Daemon) open() (err error) {
+func (d *Daemon) open(former *heritage) (err error) {
 	if d.state, err = rundir.StateDir(); err != nil {
 		return err
 	}
-	if d.run, err = rundir.OpenDaemon(); err != nil {
+	if former != nil {
+		d.run, d.started, d.upgrades = rundir.Adopt(former.Folder), former.Started, former.Upgrades
+	} else if d.run, err = rundir.OpenDaemon(); err != nil {
 		return err
 	}
 	if err := os.MkdirAll(filepath.Join(d.state, appsFolder), 0o700); err != nil {
@@ -126,12 +160,16 @@ func (d *Daemon) open() (err error) {
 	if err := proc.SetTitle("muster: daemon"); err != nil {
 		d.log.Debug("process title not set", "error", err)
 	}
-	return d.serve()
+	return d.serve(former)
 }
 
-func (d *Daemon) serve() error {
-	var err error
-	if d.listener, err = apiserver.Listen(d.run.Socket()); err != nil {
+func (d *Daemon) serve(former *heritage) (err error) {
+	if former != nil {
+		d.listener, err = former.listen()
+	} else {
+		d.listener, err = apiserver.Listen(d.run.Socket())
+	}
+	if err != nil {
 		return fmt.Errorf("open the daemon's socket: %w", err)
 	}
 	d.server = apiserver.New(d.listener, apiserver.Handler(d, routes), slog.NewLogLogger(d.log.Handler(), slog.LevelDebug))
@@ -308,22 +346,29 @@ func (k *keeper) stopAndWatch(now bool) <-chan struct{} {
 
 // close gives everything back. Masters go on.
 func (d *Daemon) close() {
-	close(d.closing)
-	d.feed.close()
-	if d.server != nil {
-		d.server.Halt(time.Second)
-	}
-	for _, k := range d.all() {
-		k.end()
-	}
-	d.loops.Wait()
-	if d.reaper != nil {
-		d.reaper.Close()
-	}
+	d.halt()
 	if d.spawner != nil {
 		d.spawner.Close()
 	}
 	d.run.Close()
+}
+
+// halt ends everything that runs in this process. It may be called again.
+func (d *Daemon) halt() {
+	d.halted.Do(func() {
+		close(d.closing)
+		d.feed.close()
+		if d.server != nil {
+			d.server.Halt(time.Second)
+		}
+		for _, k := range d.all() {
+			k.end()
+		}
+		d.loops.Wait()
+		if d.reaper != nil {
+			d.reaper.Close()
+		}
+	})
 }
 
 // errEnding says that the daemon is about to end.

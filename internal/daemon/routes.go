@@ -20,6 +20,7 @@ var routes = []apiserver.Route[*Daemon]{
 	apiserver.On(http.MethodGet, api.PathHealth, apiserver.Anyone, (*Daemon).getHealth),
 	apiserver.On(http.MethodGet, api.PathDaemon, apiserver.Owner, (*Daemon).getDaemon),
 	apiserver.On(http.MethodPost, api.PathDaemonStop, apiserver.Owner, (*Daemon).postStopDaemon),
+	apiserver.On(http.MethodPost, api.PathDaemonUpgrade, apiserver.Owner, (*Daemon).postUpgrade),
 	apiserver.On(http.MethodGet, api.PathEvents, apiserver.Owner, (*Daemon).getEvents),
 	apiserver.On(http.MethodGet, api.PathApps, apiserver.Owner, (*Daemon).getApps),
 	apiserver.On(http.MethodPost, api.PathApps, apiserver.Owner, (*Daemon).postApps),
@@ -42,7 +43,7 @@ type alive struct {
 func (d *Daemon) getHealth(http.ResponseWriter, *http.Request) (any, error) { return alive{"ok"}, nil }
 
 func (d *Daemon) getDaemon(http.ResponseWriter, *http.Request) (any, error) {
-	return api.Daemon{PID: os.Getpid(), Version: d.cfg.Version, Started: d.started, State: d.state, Apps: len(d.all())}, nil
+	return api.Daemon{PID: os.Getpid(), Version: d.cfg.Version, Started: d.started, State: d.state, Apps: len(d.all()), Upgrades: d.upgrades}, nil
 }
 
 func (d *Daemon) postStopDaemon(_ http.ResponseWriter, r *http.Request) (any, error) {
@@ -50,8 +51,12 @@ func (d *Daemon) postStopDaemon(_ http.ResponseWriter, r *http.Request) (any, er
 	if err := apiserver.Decode(r, &body); err != nil {
 		return nil, err
 	}
+	how := endAll
+	if body.LeaveApps {
+		how = endAlone
+	}
 	select {
-	case d.ends <- body.LeaveApps:
+	case d.ends <- how:
 	default: // it ends already
 	}
 	return d.getDaemon(nil, nil)

@@ -41,6 +41,9 @@ type victim struct {
 	seen     func() []*load.Result
 }
 
+// unknown is a number of respawns that is to be learned.
+const unknown = -1
+
 // TestEverythingIsKilled kills the daemon, a master, both, and everything but the workers, at random moments, also while the next ones are only
 // about to take over; between that, commands do what they always do. No request is lost, except in workers that were killed themselves, no
 // other worker is replaced, and each of those once. MUSTER_LONG=5m makes it long.
@@ -196,6 +199,7 @@ func (m *mayhem) work() {
 		m.require(0, "reloaded "+v.name, "reload", v.name)
 	case 1:
 		m.require(0, "scaled "+v.name, "scale", v.name, strconv.Itoa(2+m.rng.IntN(2)))
+		v.respawns = unknown // a slot that goes takes its count with it
 	case 2:
 		m.require(0, "runs already", "start", v.name)
 	}
@@ -260,6 +264,9 @@ func (m *mayhem) areSettled(all []api.Entry) bool {
 			pids[slot.Slot] = slot.Workers[0].PID
 		}
 		now[e.Name] = pids
+		if m.apps[i].respawns == unknown {
+			m.apps[i].respawns = e.App.Respawns
+		}
 		if e.App.Respawns != m.apps[i].respawns {
 			m.t.Errorf("%s: %d respawns, want %d", e.Name, e.App.Respawns, m.apps[i].respawns)
 		}
