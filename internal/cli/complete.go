@@ -3,6 +3,7 @@ package cli
 import (
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/musterd/muster/internal/app"
 	"github.com/musterd/muster/internal/config"
@@ -39,16 +40,29 @@ func addCompletions(root *cobra.Command) {
 	}
 }
 
-func completeFlags(cmd *cobra.Command) {
-	choices := map[string][]string{}
+// choices are the values of the flags that a spec has, where there are only so many. To know them takes as long as a whole command may, so they are asked
+// for by nobody but a shell.
+var choices = sync.OnceValue(func() map[string][]string {
+	all := map[string][]string{}
 	for _, f := range config.Fields() {
-		choices[strings.ReplaceAll(f.Name, "_", "-")] = f.Choices
+		all[strings.ReplaceAll(f.Name, "_", "-")] = f.Choices
 	}
+	return all
+})
+
+// completeChoice completes the value of a flag of the spec; a value of any other kind is a file name, for all that the shell knows.
+func completeChoice(flag string) cobra.CompletionFunc {
+	return func(*cobra.Command, []string, string) ([]cobra.Completion, cobra.ShellCompDirective) {
+		if values := choices()[flag]; len(values) > 0 {
+			return values, cobra.ShellCompDirectiveNoFileComp
+		}
+		return nil, cobra.ShellCompDirectiveDefault
+	}
+}
+
+func completeFlags(cmd *cobra.Command) {
 	cmd.Flags().VisitAll(func(f *pflag.Flag) {
 		values := words[f.Name]
-		if len(values) == 0 {
-			values = choices[f.Name]
-		}
 		switch {
 		case len(values) > 0:
 			_ = cmd.RegisterFlagCompletionFunc(f.Name, cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoFileComp))
@@ -56,6 +70,8 @@ func completeFlags(cmd *cobra.Command) {
 			_ = cmd.MarkFlagDirname(f.Name)
 		case f.Name == "only" || f.Name == "depends-on":
 			_ = cmd.RegisterFlagCompletionFunc(f.Name, completeApps)
+		case f.NoOptDefVal == "":
+			_ = cmd.RegisterFlagCompletionFunc(f.Name, completeChoice(f.Name))
 		}
 	})
 }
