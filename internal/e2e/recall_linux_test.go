@@ -3,8 +3,12 @@ package e2e
 import (
 	"errors"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"regexp"
+	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -254,4 +258,84 @@ func TestStopIsFinished(t *testing.T) {
 			s.require(0, "stopped site", "stop", "--now", "site")
 		})
 	}
+}
+
+// TestStrangersAreLeftAlone: what a killed muster has left names processes by numbers that are a stranger's now. That goes on, and the app is
+// started anew. So it is with what was left before the machine was started.
+func TestStrangersAreLeftAlone(t *testing.T) {
+	t.Parallel()
+	for _, kind := range []string{"pid of another process", "before the boot"} {
+		t.Run(kind, func(t *testing.T) {
+			t.Parallel()
+			s := keepSite(t, reloaders()[1], 2)
+			stranger := exec.Command("sleep", "1000")
+			stranger.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+			if err := stranger.Start(); err != nil {
+				t.Fatal(err)
+			}
+			ended := make(chan error, 1)
+			go func() { ended <- stranger.Wait() }() // ends with the stranger
+			defer func() { _ = stranger.Process.Kill() }()
+			e := s.entry("site")
+			s.killAll(e.PID)
+			for _, slot := range e.App.Slots {
+				killAndAwait(t, slot.Workers[0].PID)
+			}
+			pid := strconv.Itoa(stranger.Process.Pid)
+			records, err := filepath.Glob(filepath.Join(s.home, "run", ".m*", "w*"))
+			if err != nil || len(records) != 2 {
+				t.Fatalf("records of workers: %v, %v", records, err)
+			}
+			for _, path := range records {
+				rewrite(t, path, `"pid":\d+`, `"pid":`+pid)
+				if kind == "before the boot" { // the number and the time of the start are right
+					rewrite(t, path, `"born":"[^"]*"`, `"born":"another-boot:`+startOf(t, pid)+`"`)
+				}
+			}
+			for _, name := range []string{"site", ".daemon"} {
+				rewrite(t, filepath.Join(s.home, "run", name, "master.json"), `"pid": \d+`, `"pid": `+pid)
+			}
+			s.require(0, "site", "list", "--quiet")
+			s.require(0, "site", "start", "site")
+			if a := s.entry("site").App; a.Serving != 2 {
+				t.Errorf("%+v", a)
+			}
+			s.require(0, "stopped site", "stop", "site")
+			s.killDaemon()
+			rewrite(t, filepath.Join(s.home, "run", ".daemon", "master.json"), `"pid": \d+`, `"pid": `+pid)
+			s.require(0, "", "daemon", "stop")
+			select {
+			case err := <-ended:
+				t.Errorf("the stranger was ended: %v", err)
+			default:
+			}
+		})
+	}
+}
+
+// rewrite replaces a part of a file, which must be there.
+func rewrite(t *testing.T, path, pattern, by string) {
+	t.Helper()
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	re := regexp.MustCompile(pattern)
+	if !re.Match(text) {
+		t.Fatalf("%s has no %s: %s", path, pattern, text)
+	}
+	if err := os.WriteFile(path, re.ReplaceAll(text, []byte(by)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// startOf is when a process was started, in clock ticks after the boot.
+func startOf(t *testing.T, pid string) string {
+	t.Helper()
+	text, err := os.ReadFile("/proc/" + pid + "/stat")
+	if err != nil {
+		t.Fatal(err)
+	}
+	const start = 19 // of the fields behind the name
+	return strings.Fields(string(text[strings.LastIndexByte(string(text), ')')+1:]))[start]
 }
