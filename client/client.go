@@ -56,6 +56,11 @@ func (c *Client) App(ctx context.Context) (api.App, error) {
 	return call[api.App](ctx, c, http.MethodGet, api.PathApp, nil)
 }
 
+// AppUnmeasured is App without what the workers take, which is dear to look at for every app by itself.
+func (c *Client) AppUnmeasured(ctx context.Context) (api.App, error) {
+	return call[api.App](ctx, c, http.MethodGet, api.PathApp+"?usage=no", nil)
+}
+
 // Env returns the environment that each worker was started with.
 func (c *Client) Env(ctx context.Context) ([]api.WorkerEnv, error) {
 	return call[[]api.WorkerEnv](ctx, c, http.MethodGet, api.PathEnv, nil)

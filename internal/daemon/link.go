@@ -101,7 +101,7 @@ func (k *keeper) note(ctx context.Context, l *link, c *client.Client, e api.Even
 	case api.EventRunEnded:
 		l.succeeded.Store(e.Run != nil && e.Run.State == api.RunSucceeded)
 	case api.EventScaled:
-		if a, err := c.App(ctx); err == nil {
+		if a, err := c.AppUnmeasured(ctx); err == nil {
 			k.later(ctx, l, func() { k.scaled(a.Workers) })
 		}
 	case api.EventSnapshot:
@@ -152,7 +152,7 @@ func (k *keeper) refresh(ctx context.Context) {
 	}
 	c := client.New(socket)
 	defer c.Close()
-	a, err := c.App(ctx)
+	a, err := c.AppUnmeasured(ctx)
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if turn <= k.answered {

@@ -30,8 +30,8 @@ func (m *Master) getReady(_ http.ResponseWriter, r *http.Request) (any, error) {
 
 func (m *Master) getApp(_ http.ResponseWriter, r *http.Request) (any, error) {
 	a, err := ask(r.Context(), m, m.describeApp)
-	if err != nil {
-		return nil, err
+	if err != nil || r.URL.Query().Get("usage") == "no" {
+		return a, err
 	}
 	return m.usage.Fill(time.Now(), []api.App{a})[0], nil // outside of the loop: it reads what there is of every process
 }
