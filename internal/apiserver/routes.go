@@ -149,12 +149,16 @@ func HintOf(err error) string {
 	return ""
 }
 
-// Decode reads a body of JSON; none at all leaves body as it is.
+// Decode reads a body of JSON; none at all leaves body as it is. A field that is not known is refused: what it asks for would not be done.
 func Decode(r *http.Request, body any) error {
 	d := json.NewDecoder(r.Body)
 	d.DisallowUnknownFields()
 	if err := d.Decode(body); err != nil && !errors.Is(err, io.EOF) {
-		return &api.Error{Kind: api.KindUsage, Message: "read the request: " + err.Error()}
+		e := &api.Error{Kind: api.KindUsage, Message: "read the request: " + err.Error()}
+		if strings.Contains(err.Error(), "unknown field") { // encoding/json has no type for that
+			e.Hint = "a newer command may have sent it: muster daemon upgrade and muster upgrade let the daemon and the masters become the muster that is installed"
+		}
+		return e
 	}
 	return nil
 }
