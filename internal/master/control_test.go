@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"runtime"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -159,6 +160,20 @@ func TestAppIsDescribed(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, exit); diff != "" {
 		t.Error(diff)
+	}
+}
+
+// What workers take is looked at only for those who want to know it: whoever asks a hundred masters does so once himself.
+func TestUsageIsLeftOut(t *testing.T) {
+	t.Parallel()
+	f := newFake(t, nil, me)
+	measured, err := f.c.App(t.Context())
+	if err != nil || runtime.GOOS == "linux" && measured.Usage == nil {
+		t.Errorf("measured: %+v, %v", measured.Usage, err)
+	}
+	other, err := f.c.AppUnmeasured(t.Context())
+	if err != nil || other.Usage != nil || other.Name != measured.Name || len(other.Slots) != len(measured.Slots) {
+		t.Errorf("not measured: %+v, %v", other, err)
 	}
 }
 
