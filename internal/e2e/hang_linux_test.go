@@ -85,6 +85,18 @@ func TestNodeHangs(t *testing.T) {
 	}
 }
 
+// TestNodeHangsInASystemCall: there is nothing that could say where it stands, which the log tells. It is killed with what it waits for.
+func TestNodeHangsInASystemCall(t *testing.T) {
+	t.Parallel()
+	r := runNode(t, 22, "-i", "2", "--hang-timeout", "1s", fixture("hang.js"))
+	r.serving(2)
+	victim := r.hangsAt("/native")
+	r.WaitLine(`hung worker does not say where it stands.*it does not open its inspector`)
+	r.WaitLine(`worker exited.*killed by SIGKILL.*pid=` + victim + ` .*reason=hung`)
+	r.answers(20)
+	r.stopClean()
+}
+
 // TestNodeHangsThatTookItsServerByMessage: it knows nothing of a cluster, and answers pings all the same.
 func TestNodeHangsThatTookItsServerByMessage(t *testing.T) {
 	t.Parallel()
@@ -212,9 +224,7 @@ func TestWhoIsSilentFromTheStartIsNotHung(t *testing.T) {
 	if err := syscall.Kill(r.Workers()[0], syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
 	}
-	noted := make(chan struct{})
-	time.AfterFunc(3*time.Second, func() { close(noted) })
-	<-noted
+	passed(t, 3*time.Second)
 	if err := syscall.Kill(r.Workers()[0], syscall.SIGCONT); err != nil {
 		t.Fatal(err)
 	}
@@ -235,4 +245,42 @@ func TestASlowThreadIsNotHung(t *testing.T) {
 	}
 	r.stopClean()
 	requireNoHang(t, r.Output(), 1)
+}
+
+// TestAMasterThatWasStoppedCallsNobodyHung: all deadlines have passed when it goes on, and the signs of life wait to be heard.
+func TestAMasterThatWasStoppedCallsNobodyHung(t *testing.T) {
+	t.Parallel()
+	for name, start := range map[string]func(t *testing.T) *nodeRun{
+		"heartbeat": func(t *testing.T) *nodeRun { return runPython(t, nil, "-i", "2", "--hang-timeout", "1s") },
+		"ping": func(t *testing.T) *nodeRun {
+			return runNode(t, 22, "-i", "2", "--hang-timeout", "1s", fixture("hang.js"))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := start(t)
+			r.serving(2)
+			r.answers(10)
+			for range 3 {
+				r.Signal(syscall.SIGSTOP)
+				passed(t, 2*time.Second)
+				r.Signal(syscall.SIGCONT)
+				passed(t, time.Second)
+			}
+			r.answers(10)
+			r.stopClean()
+			requireNoHang(t, r.Output(), 2)
+		})
+	}
+}
+
+// passed returns after that time, which is what the test is about.
+func passed(t *testing.T, d time.Duration) {
+	t.Helper()
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-t.Context().Done():
+	}
 }

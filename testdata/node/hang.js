@@ -1,4 +1,4 @@
-// Hangs as it is asked to: /loop computes for ever, /sleep never wakes, /slow answers after 10 s and serves others meanwhile.
+// Hangs as it is asked to: /loop computes for ever, /sleep never wakes, /native waits in a system call, /slow answers after 10 s and serves others meanwhile.
 'use strict';
 const http = require('http');
 
@@ -18,6 +18,10 @@ function handle(req, res) {
   if (req.url === '/sleep') {
     console.log('hangs', process.pid);
     sleepForEver();
+  }
+  if (req.url === '/native') {
+    console.log('hangs', process.pid);
+    require('child_process').execSync('sleep 1000');
   }
   setTimeout(() => res.end(`pid: ${process.pid}\n`), req.url === '/slow' ? 10000 : 0);
 }
