@@ -96,8 +96,10 @@ func (m *Master) keepAll() {
 	old := append(m.kept.stale, m.kept.names[:]...)
 	m.kept.stale = nil
 	m.kept.names = [2]string{fmt.Sprint(nameState, time.Now().UnixNano(), ".0"), fmt.Sprint(nameState, time.Now().UnixNano(), ".1")}
-	m.kept.boxed = false
+	m.kept.boxed = true // for now: the former pages count until something stands in the new ones
 	m.persist()
+	m.kept.boxed = false
+	m.fillBox()
 	if m.kept.box != nil {
 		m.push(nameBox, m.kept.box.FD())
 	}
