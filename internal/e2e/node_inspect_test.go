@@ -14,7 +14,7 @@ func TestNodeInspectorsHavePortsOfTheirOwn(t *testing.T) {
 	t.Parallel()
 	onNode(t, testutil.NodeVersions(), func(t *testing.T, major int) {
 		t.Parallel()
-		port := testutil.Port(t)
+		port := testutil.Ports(t, 10)
 		r := runNode(t, major, "-i", "2", "--env", "NODE_OPTIONS=--inspect="+hostPort(port), fixture("listen.js"), "0")
 		r.listens(0, 2)
 		mark := r.Mark()

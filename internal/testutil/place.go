@@ -12,15 +12,32 @@ import (
 // what begins there may end and begin again, and no connection of anybody's has taken it meanwhile.
 func Port(t testing.TB) int {
 	t.Helper()
-	for range ports.last - ports.first {
-		port := ports.first + int(ports.next.Add(1))%(ports.last-ports.first)
-		if l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port))); err == nil {
-			_ = l.Close()
+	return Ports(t, 1)
+}
+
+// Ports returns the first of n such ports, one after the other.
+func Ports(t testing.TB, n int) int {
+	t.Helper()
+	room := ports.last - ports.first - n
+	for range room {
+		port := ports.first + (int(ports.next.Add(uint32(n)))-n)%room
+		if areFree(port, n) {
 			return port
 		}
 	}
-	t.Fatalf("no port is free between %d and %d", ports.first, ports.last)
+	t.Fatalf("no %d ports are free between %d and %d", n, ports.first, ports.last)
 	return 0
+}
+
+func areFree(port, n int) bool {
+	for i := range n {
+		l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port+i)))
+		if err != nil {
+			return false
+		}
+		_ = l.Close()
+	}
+	return true
 }
 
 // ports lie below those that Linux and macOS give by themselves. Each test process begins somewhere else.

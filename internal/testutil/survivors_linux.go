@@ -66,6 +66,7 @@ func awaitGone(mark string, deadline time.Time) []string {
 	for {
 		found := marked(mark)
 		if len(found) == 0 {
+			awaitDying(deadline)
 			return nil
 		}
 		var left []string
@@ -79,6 +80,35 @@ func awaitGone(mark string, deadline time.Time) []string {
 			return left
 		}
 	}
+}
+
+// awaitDying waits for the processes, whoever's they are, that have lost their memory and with it their environment, but may not have closed
+// their files yet: a socket of theirs still keeps its address.
+func awaitDying(deadline time.Time) {
+	for _, pid := range pids() {
+		if !isDying(pid) {
+			continue
+		}
+		if fd, err := unix.PidfdOpen(pid, 0); err == nil {
+			held{pid, fd}.endsBefore(deadline)
+			_ = unix.Close(fd)
+		}
+	}
+}
+
+// isDying looks at the kernel's flags of the process, the ninth field of its stat, and for whether it is a zombie, which has closed everything.
+func isDying(pid int) bool {
+	const exiting, kernelThread = 0x4, 0x200000
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return false
+	}
+	fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))
+	if len(fields) < 7 || fields[0] == "Z" || fields[0] == "X" {
+		return false
+	}
+	flags, err := strconv.ParseUint(fields[6], 10, 64)
+	return err == nil && flags&exiting != 0 && flags&kernelThread == 0
 }
 
 func (p held) endsBefore(deadline time.Time) bool {
