@@ -52,7 +52,7 @@ type lineRun struct {
 	b       *bench
 	self    string // this program, to be the worker
 	dir     string
-	env     []string
+	task    []string     // for the worker, as variables
 	manager int          // its process; zero: none
 	log     string       // the file with the lines
 	stop    func() error // ends all
@@ -105,7 +105,7 @@ func (b *bench) writeLines(ctx context.Context, row *row, c lineContender) error
 	}
 	defer func() { _ = os.RemoveAll(r.dir) }()
 	done := filepath.Join(r.dir, "done")
-	r.env = append(os.Environ(), linesFor+"="+b.time.String(), linesDone+"="+done)
+	r.task = []string{linesFor + "=" + b.time.String(), linesDone + "=" + done}
 	if err := c.start(ctx, r); err != nil {
 		return err
 	}
@@ -205,7 +205,7 @@ func wrongIn(r io.Reader, next *int) (wrong int) {
 // command runs in the folder of the round.
 func (r *lineRun) command(name string, args ...string) *exec.Cmd {
 	cmd := exec.Command(name, args...)
-	cmd.Dir, cmd.Env = r.dir, r.env
+	cmd.Dir, cmd.Env = r.dir, append(os.Environ(), r.task...)
 	return cmd
 }
 
@@ -251,7 +251,7 @@ func startPM2(ctx context.Context, r *lineRun) error {
 	if err != nil {
 		return err
 	}
-	m.env = append(m.env, r.env...)
+	m.env = append(m.env, r.task...)
 	r.log = filepath.Join(r.dir, "out.log")
 	r.stop = func() error { m.close(); return nil }
 	_, _, err = m.run(ctx, "start", r.self, "--name", "bench", "--interpreter", "none", "--no-autorestart", "--merge-logs", "-o", r.log, "-e", filepath.Join(r.dir, "err.log"))
