@@ -117,7 +117,7 @@ func (m *manager) read(ctx context.Context, into any, args ...string) error {
 // close ends all, also after the user's ^C.
 func (m *manager) close() {
 	_, _, _ = m.run(context.Background(), m.ends...) // what is left of it is killed
-	killMarked(m.env[0]) // its home, which is its own
+	killMarked(m.env[0])                             // its home, which is its own
 }
 
 // write puts a file into the manager's folder.
