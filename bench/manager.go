@@ -27,7 +27,8 @@ type manager struct {
 	name    string
 	command []string                                              // what each command begins with
 	dir     string                                                // the daemon's home, and where commands run
-	env     []string                                              // the first names the home, and marks all that is started
+	home    string                                                // the variable that names the home, which marks all that is started
+	env     []string                                              // with it
 	ends    []string                                              // the command that ends all
 	daemon  func(ctx context.Context, m *manager) (int, error)    // its process
 	workers func(ctx context.Context, m *manager) ([]role, error) // all processes that serve or wait to
@@ -55,7 +56,8 @@ func (b *bench) newManager(m manager) (*manager, error) {
 func (b *bench) newMuster(context.Context) (*manager, error) {
 	m, err := b.newManager(manager{name: "muster", command: []string{b.muster}, ends: []string{"daemon", "stop"}, daemon: musterDaemon, workers: musterWorkers, file: musterFile})
 	if err == nil {
-		m.env = []string{"MUSTER_HOME=" + filepath.Join(m.dir, "m"), b.nodeFirst()}
+		m.home = "MUSTER_HOME=" + filepath.Join(m.dir, "m")
+		m.env = []string{m.home, b.nodeFirst()}
 	}
 	return m, err
 }
@@ -68,7 +70,8 @@ func (b *bench) newPM2(ctx context.Context) (*manager, error) {
 	}
 	m, err := b.newManager(manager{name: "PM2", command: []string{b.node, program}, ends: []string{"kill"}, daemon: pm2Daemon, workers: pm2Workers, file: pm2File})
 	if err == nil {
-		m.env = []string{"PM2_HOME=" + filepath.Join(m.dir, "pm2"), "PM2_DISABLE_VERSION_CHECK=1", b.nodeFirst()}
+		m.home = "PM2_HOME=" + filepath.Join(m.dir, "pm2")
+		m.env = []string{m.home, "PM2_DISABLE_VERSION_CHECK=1", b.nodeFirst()}
 	}
 	return m, err
 }
@@ -117,7 +120,7 @@ func (m *manager) read(ctx context.Context, into any, args ...string) error {
 // close ends all, also after the user's ^C.
 func (m *manager) close() {
 	_, _, _ = m.run(context.Background(), m.ends...) // what is left of it is killed
-	killMarked(m.env[0])                             // its home, which is its own
+	killMarked(m.home)
 }
 
 // write puts a file into the manager's folder.

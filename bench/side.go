@@ -313,7 +313,7 @@ func fiftyApps(ctx context.Context, _ *bench, m *manager) ([]string, error) {
 		return nil, err
 	}
 	rest := 0.0
-	for _, p := range markedProcesses(m.env[0]) {
+	for _, p := range markedProcesses(m.home) {
 		if p.Pid != daemon {
 			rest += pss(p.Pid)
 		}
