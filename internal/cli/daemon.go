@@ -162,12 +162,9 @@ func (d *daemonCommand) daemonToStop(ctx context.Context) (*client.Client, error
 }
 
 func (d *daemonCommand) status(ctx context.Context) error {
-	c, err := runningDaemon(ctx)
+	c, err := theRunningDaemon(ctx)
 	if err != nil {
 		return err
-	}
-	if c == nil {
-		return &failure{message: "no daemon runs", hint: "muster start starts one", code: exitUnreachable}
 	}
 	defer c.Close()
 	who, err := c.Daemon(ctx)
@@ -179,12 +176,9 @@ func (d *daemonCommand) status(ctx context.Context) error {
 }
 
 func (d *daemonCommand) upgrade(ctx context.Context) error {
-	c, err := runningDaemon(ctx)
+	c, err := theRunningDaemon(ctx)
 	if err != nil {
 		return err
-	}
-	if c == nil {
-		return &failure{message: "no daemon runs", hint: "muster start starts one", code: exitUnreachable}
 	}
 	defer c.Close()
 	ctx, cancel := context.WithTimeout(ctx, daemonTime)
@@ -202,6 +196,15 @@ func (d *daemonCommand) upgrade(ctx context.Context) error {
 	}
 	fmt.Fprintf(d.stdout, "the daemon, process %d, was %s and is %s; it keeps %s\n", now.PID, before.Version, now.Version, count(now.Apps, "app"))
 	return nil
+}
+
+// theRunningDaemon returns a client of the daemon. It is an error that none runs.
+func theRunningDaemon(ctx context.Context) (*client.Client, error) {
+	c, err := runningDaemon(ctx)
+	if c == nil && err == nil {
+		err = &failure{message: "no daemon runs", hint: "muster start starts one", code: exitUnreachable}
+	}
+	return c, err
 }
 
 // runningDaemon returns a client of the daemon, or nil where none runs.

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/musterd/muster/api"
+	"github.com/musterd/muster/internal/apiserver"
 	"github.com/musterd/muster/internal/app"
 	"github.com/musterd/muster/internal/order"
 )
@@ -209,15 +210,11 @@ func (k *keeper) awaitAbove(ctx context.Context, with func(name string) bool) er
 
 // awaitDecision waits for as long as the request says while the app is held for what the request says, or is being started.
 func (k *keeper) awaitDecision(r *http.Request) error {
-	text := r.URL.Query().Get(api.ParamHeld)
-	if text == "" {
-		return nil
-	}
-	wait, err := app.ParseDuration(text)
-	if err != nil {
+	wait, asked, err := apiserver.Wait(r, api.ParamHeld)
+	if err != nil || !asked {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(r.Context(), wait.Duration())
+	ctx, cancel := context.WithTimeout(r.Context(), wait)
 	defer cancel()
 	for {
 		news := make(chan struct{})

@@ -168,15 +168,11 @@ func (d *Daemon) measured(entries []api.Entry) []api.Entry {
 
 // awaitIdle waits until no master runs, for as long as the request says.
 func (k *keeper) awaitIdle(r *http.Request) error {
-	text := r.URL.Query().Get(api.ParamIdle)
-	if text == "" {
-		return nil
-	}
-	wait, err := app.ParseDuration(text)
-	if err != nil {
+	wait, asked, err := apiserver.Wait(r, api.ParamIdle)
+	if err != nil || !asked {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(r.Context(), wait.Duration())
+	ctx, cancel := context.WithTimeout(r.Context(), wait)
 	defer cancel()
 	idle := make(chan struct{})
 	k.do(ctx, func() { k.idle = append(k.idle, idle) })

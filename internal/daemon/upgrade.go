@@ -1,7 +1,6 @@
 package daemon
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -9,8 +8,6 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"os/exec"
-	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -32,8 +29,6 @@ const (
 	// Preflight is the answer of a binary that understands RestoreVariable as it is here.
 	Preflight = "muster-daemon 1"
 )
-
-const preflightTime = 10 * time.Second
 
 // heritage is what one program leaves to the next. Unknown fields are ignored.
 type heritage struct {
@@ -94,26 +89,11 @@ func (d *Daemon) postUpgrade(_ http.ResponseWriter, r *http.Request) (any, error
 
 // preflight asks the binary whether it can go on.
 func preflight(ctx context.Context, path string) error {
-	ctx, cancel := context.WithTimeout(ctx, preflightTime)
-	defer cancel()
-	cmd := exec.CommandContext(ctx, path)
-	cmd.Env = append(os.Environ(), PreflightVariable+"=1")
-	var out bytes.Buffer
-	cmd.Stdout = &out
-	release, err := proc.Own(func() (int, error) {
-		if err := cmd.Start(); err != nil {
-			return 0, err
-		}
-		return cmd.Process.Pid, nil
-	})
+	answer, err := proc.Preflight(ctx, path, PreflightVariable)
 	if err != nil {
-		return fmt.Errorf("start %s: %w", path, err)
+		return err
 	}
-	defer release()
-	if err := cmd.Wait(); err != nil {
-		return fmt.Errorf("try %s: %w", path, err)
-	}
-	if answer := strings.TrimSpace(out.String()); answer != Preflight {
+	if answer != Preflight {
 		return fmt.Errorf("try %s: it does not know how to go on as this daemon", path)
 	}
 	return nil

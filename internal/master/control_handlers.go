@@ -7,7 +7,6 @@ import (
 
 	"github.com/musterd/muster/api"
 	"github.com/musterd/muster/internal/apiserver"
-	"github.com/musterd/muster/internal/app"
 )
 
 // alive is the answer of the endpoints for load balancers and supervisors.
@@ -43,7 +42,7 @@ func (m *Master) getLaunch(_ http.ResponseWriter, r *http.Request) (any, error) 
 }
 
 func (m *Master) getOperation(_ http.ResponseWriter, r *http.Request) (any, error) {
-	wait, err := waitOf(r)
+	wait, _, err := apiserver.Wait(r, api.ParamWait)
 	if err != nil {
 		return nil, err
 	}
@@ -53,16 +52,6 @@ func (m *Master) getOperation(_ http.ResponseWriter, r *http.Request) (any, erro
 		return nil, err
 	}
 	return m.awaitEnd(r.Context(), f, wait)
-}
-
-// waitOf is how long the answer may wait.
-func waitOf(r *http.Request) (time.Duration, error) {
-	text := r.URL.Query().Get(api.ParamWait)
-	if text == "" {
-		return 0, nil
-	}
-	d, err := app.ParseDuration(text)
-	return d.Duration(), err
 }
 
 func (m *Master) postReload(_ http.ResponseWriter, r *http.Request) (any, error) {

@@ -1,16 +1,13 @@
 package master
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/musterd/muster/api"
 	"github.com/musterd/muster/internal/apiserver"
@@ -33,8 +30,6 @@ const (
 	// PreflightVariable asks a binary to print the version of the snapshots that it reads, and to exit.
 	PreflightVariable = "MUSTER_PREFLIGHT"
 )
-
-const preflightTime = 10 * time.Second
 
 // Preflight answers a master that is about to become this binary.
 func Preflight() string { return "muster-snapshot " + strconv.Itoa(SnapshotVersion) }
@@ -81,26 +76,11 @@ func preflight(path string) error {
 	if errBinary != nil {
 		return fmt.Errorf("find the binary: %w", errBinary)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), preflightTime)
-	defer cancel()
-	cmd := exec.CommandContext(ctx, path)
-	cmd.Env = append(os.Environ(), PreflightVariable+"=1")
-	var out bytes.Buffer
-	cmd.Stdout = &out
-	release, err := proc.Own(func() (int, error) {
-		if err := cmd.Start(); err != nil {
-			return 0, err
-		}
-		return cmd.Process.Pid, nil
-	})
+	answer, err := proc.Preflight(context.Background(), path, PreflightVariable)
 	if err != nil {
-		return fmt.Errorf("start %s: %w", path, err)
+		return err
 	}
-	defer release()
-	if err := cmd.Wait(); err != nil {
-		return fmt.Errorf("try %s: %w", path, err)
-	}
-	return checkAnswer(path, out.String())
+	return checkAnswer(path, answer)
 }
 
 func checkAnswer(path, answer string) error {
