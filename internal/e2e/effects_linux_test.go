@@ -80,7 +80,8 @@ func (p *play) scenario() {
 
 // crash kills a worker that serves, and waits for the next one. One that is being replaced would have no successor.
 func (p *play) crash() bool {
-	pid := p.servingWorker()
+	a, _ := shownBy(p.site)
+	pid := servingIn(a)
 	mark := p.run.Mark()
 	if pid == 0 || syscall.Kill(pid, syscall.SIGKILL) != nil {
 		return false // the master's end was that of the worker
@@ -88,12 +89,15 @@ func (p *play) crash() bool {
 	return p.run.SeesLine(mark, `worker exited`) && p.run.SeesLine(mark, `worker ready`)
 }
 
-// servingWorker is the process of a worker that serves; 0 without one.
-func (p *play) servingWorker() int {
+// shownBy is the app as its master tells it; false without one.
+func shownBy(s *site) (api.App, bool) {
 	var a api.App
-	if json.Unmarshal([]byte(p.command("show", "--json").stdout), &a) != nil {
-		return 0
-	}
+	err := json.Unmarshal([]byte(s.command("show", "--json").stdout), &a)
+	return a, err == nil
+}
+
+// servingIn is the process of a worker that serves; 0 without one.
+func servingIn(a api.App) int {
 	for _, slot := range a.Slots {
 		for _, w := range slot.Workers {
 			if w.Phase == "serving" {

@@ -22,7 +22,7 @@ type (
 	SpawnFailed struct {
 		Worker WorkerID
 		Why    string
-		Lost   bool // by the end of the master: the program is not to blame
+		Lost   bool // by the end of a former master: the program is not to blame
 	}
 	// Ready says that the worker serves; for a spare, that it has booted.
 	Ready struct{ Worker WorkerID }
@@ -74,6 +74,7 @@ type (
 		Worker WorkerID
 		Why    string // as "exit status 1"
 		OK     bool   // that means success; it counts for a job
+		Lost   bool   // by the end of a former master: the program is not to blame
 	}
 )
 

@@ -257,7 +257,9 @@ func (w *world) pick(name string) (WorkerID, *fake) {
 func (w *world) exit(id WorkerID) {
 	delete(w.live, id)
 	w.gone[id] = true
-	w.step(Exited{Worker: id, Why: "exit status 1"})
+	f := w.s.Worker(id)
+	lost := f != nil && !f.Served && rapid.Bool().Draw(w.t, "lost")
+	w.step(Exited{Worker: id, Why: "exit status 1", Lost: lost})
 }
 
 func (w *world) advance(d time.Duration) {

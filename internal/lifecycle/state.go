@@ -36,7 +36,7 @@ const (
 	ReasonScale      Reason = "scale"      // its slot goes
 	ReasonSuperseded Reason = "superseded" // a newer worker serves in its slot
 	ReasonAbandoned  Reason = "abandoned"  // its generation was given up before it was committed
-	ReasonLost       Reason = "lost"       // the master ended while it was being started
+	ReasonLost       Reason = "lost"       // the master ended before it served
 	ReasonDying      Reason = "dying"      // it said so itself
 	ReasonTimedOut   Reason = "not ready"  // it was not ready within the start timeout
 	ReasonHung       Reason = "hung"       // it served nobody for the hang timeout

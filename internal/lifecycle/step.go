@@ -60,9 +60,7 @@ func (s *step) apply(ev Event) {
 		s.with(ev.Worker, s.spawned)
 	case SpawnFailed:
 		s.with(ev.Worker, func(w *Worker) {
-			if ev.Lost {
-				w.Reason = ReasonLost
-			}
+			w.loseIf(ev.Lost)
 			s.gone(w, ev.Why, false)
 		})
 	case Ready:
@@ -88,7 +86,10 @@ func (s *step) apply(ev Event) {
 	case Ailing:
 		s.with(ev.Worker, func(w *Worker) { s.ailing(w, ev.Why) })
 	case Exited:
-		s.with(ev.Worker, func(w *Worker) { s.gone(w, ev.Why, ev.OK) })
+		s.with(ev.Worker, func(w *Worker) {
+			w.loseIf(ev.Lost)
+			s.gone(w, ev.Why, ev.OK)
+		})
 	default:
 		panic(fmt.Sprintf("lifecycle: unknown event %T", ev))
 	}
@@ -257,6 +258,12 @@ func (s *step) hurry(w *Worker) {
 	w.KillAt = earliest(w.KillAt, s.now.Add(total))
 	if last := w.KillAt.Add(-notice(total)); !w.TermAt.IsZero() && last.Before(w.TermAt) {
 		w.TermAt = last
+	}
+}
+
+func (w *Worker) loseIf(lost bool) {
+	if lost {
+		w.Reason = ReasonLost
 	}
 }
 

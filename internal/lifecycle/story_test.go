@@ -100,6 +100,8 @@ func (l *teller) event(t *testing.T, words []string) Event {
 		return Dying{Worker: id()}
 	case "exited":
 		return Exited{Worker: id(), Why: why, OK: why == "exit status 0"}
+	case "ended": // by a master that goes on for another
+		return Exited{Worker: id(), Why: why, Lost: true}
 	case "beat":
 		return Beat{Worker: id()}
 	case "blocked":

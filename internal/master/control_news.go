@@ -13,11 +13,22 @@ import (
 // keptExits is how many exit reports of a slot are remembered.
 const keptExits = 5
 
-// remember keeps the exit report that the news is about, if they are.
-func (m *Master) remember(a lifecycle.Announce) {
-	if a.News != lifecycle.NewsLeft && a.News != lifecycle.NewsFailed {
-		return
+// takeNote remembers what news mean. That is kept for a successor together with the decision that they are news of.
+func (m *Master) takeNote(a lifecycle.Announce) {
+	switch a.News {
+	case lifecycle.NewsLeft, lifecycle.NewsFailed:
+		m.remember(a)
+		m.noteTry(a)
+	case lifecycle.NewsRunBegan, lifecycle.NewsRunSkipped, lifecycle.NewsRunEnded:
+		m.noteRun(a)
+	case lifecycle.NewsServing:
+		m.control.memory.Served = true
+	default:
 	}
+}
+
+// remember keeps the exit report.
+func (m *Master) remember(a lifecycle.Announce) {
 	exit := api.Exit{
 		Worker: uint64(a.Worker), At: time.Now(), Why: a.Why, Reason: string(a.Reason), Failed: a.News == lifecycle.NewsFailed, Recycled: a.Recycled, Hang: a.Hang,
 		RetryIn: app.Duration(a.After.Round(time.Millisecond)),
@@ -48,7 +59,11 @@ func (m *Master) publishNews(a lifecycle.Announce) {
 		e.Stderr = m.lastLines(a.Worker)
 	default:
 	}
-	e.Run = m.runOf(a)
+	switch a.News {
+	case lifecycle.NewsRunBegan, lifecycle.NewsRunSkipped, lifecycle.NewsRunEnded:
+		e.Run = copyOf(m.findRun(a.Run))
+	default:
+	}
 	m.publish(e)
 }
 

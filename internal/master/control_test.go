@@ -133,7 +133,9 @@ func TestAppIsDescribed(t *testing.T) {
 	f.do(func() {
 		f.m.exits = []exitNote{{worker: 9, gen: 1, pid: 99, lived: 1500 * time.Millisecond, tail: []string{"oops"}}}
 		for range 7 {
-			f.m.announce(lifecycle.Announce{News: lifecycle.NewsFailed, Worker: 9, Slot: 1, Why: "exit status 1", After: 100 * time.Millisecond})
+			news := lifecycle.Announce{News: lifecycle.NewsFailed, Worker: 9, Slot: 1, Why: "exit status 1", After: 100 * time.Millisecond}
+			f.m.takeNote(news)
+			f.m.announce(news)
 		}
 		f.m.state.Slots[1] = lifecycle.Slot{Failures: 7, Respawns: 7, NextSpawn: time.Now().Add(time.Hour)}
 		f.m.state.Workers = f.m.state.Workers[:1]

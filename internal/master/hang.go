@@ -21,7 +21,15 @@ func (m *Master) examine(w *worker, by lifecycle.Sense) {
 	}
 	m.suspect(w, by)
 	m.askSign(w)
-	pid, window := w.handle.PID, m.state.Policy.Look()
+	m.observe(w, m.state.Policy.Look(), func(seen look) {
+		seen.by = by
+		m.examined(w, seen)
+	})
+}
+
+// observe looks at what a worker does, beside the loop, at the begin and at the end of a window.
+func (m *Master) observe(w *worker, window time.Duration, then func(look)) {
+	pid := w.handle.PID
 	m.wg.Go(func() { // ends after the window, or with the loop
 		tree := proc.Tree(pid)
 		before, err := proc.Observe(tree)
@@ -35,8 +43,8 @@ func (m *Master) examine(w *worker, by lifecycle.Sense) {
 			return
 		}
 		after, err2 := proc.Observe(tree)
-		seen := look{by: by, before: before, after: after, window: window, unseen: err != nil || err2 != nil}
-		m.post(func() { m.examined(w, seen) })
+		seen := look{before: before, after: after, window: window, unseen: err != nil || err2 != nil}
+		m.post(func() { then(seen) })
 	})
 }
 
@@ -120,12 +128,17 @@ func (l look) judge() (hung bool, what string) {
 		return false, fmt.Sprintf("it gets too little CPU: it used %d%%, and waited for more", percent(share))
 	case share >= burns:
 		return true, fmt.Sprintf("burns CPU (%d%%)", percent(share))
-	case share <= max(sleeps, float64(cpuTick)/float64(l.window)):
+	case l.sleeps():
 		return true, "sleeps" + waitWords(l.after.Wait)
 	case l.by == lifecycle.SenseQueue && !l.owes:
 		return false, fmt.Sprintf("it works on what it has (%d%% CPU)", percent(share))
 	}
 	return true, fmt.Sprintf("uses %d%% CPU", percent(share))
+}
+
+// sleeps tells whether the worker uses no CPU, by its own choice as far as can be seen.
+func (l look) sleeps() bool {
+	return float64(l.after.CPU-l.before.CPU) <= max(sleeps*float64(l.window), float64(cpuTick))
 }
 
 // cpuTick is the least CPU time that can be seen.

@@ -90,11 +90,11 @@ func copyOf(run *api.Run) *api.Run {
 	return &c
 }
 
-// runOf is the run that news are about, as it is after them.
-func (m *Master) runOf(a lifecycle.Announce) *api.Run {
+// noteRun notes what became of a run.
+func (m *Master) noteRun(a lifecycle.Announce) {
 	run := m.findRun(a.Run)
 	if run == nil {
-		return nil
+		return
 	}
 	switch a.News {
 	case lifecycle.NewsRunBegan:
@@ -105,9 +105,7 @@ func (m *Master) runOf(a lifecycle.Announce) *api.Run {
 		run.State, run.Ended = api.RunState(a.Outcome), time.Now()
 		run.Took = app.Duration(run.Ended.Sub(run.Started).Round(time.Millisecond))
 	default:
-		return nil
 	}
-	return copyOf(run)
 }
 
 // noteTry notes how a try of a run has ended.

@@ -407,6 +407,11 @@ func (m *Master) step(ev lifecycle.Event) {
 
 func (m *Master) apply(ev lifecycle.Event) {
 	effects := m.state.Step(time.Now(), ev)
+	for _, effect := range effects {
+		if a, ok := effect.(lifecycle.Announce); ok {
+			m.takeNote(a)
+		}
+	}
 	if len(effects) > 0 {
 		m.persist()
 	}

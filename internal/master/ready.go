@@ -36,7 +36,7 @@ func (m *Master) expectListen(w *worker) {
 	if len(m.cfg.App.Listeners) == 0 {
 		m.after(m.state.Policy.StartTimeout*9/10, func() { m.background(w) })
 	}
-	m.poll(w, bindsItself, func() {
+	m.poll(w, m.bindsItself(), func() {
 		if !w.asked { // what it listens on may be the master's
 			m.listensItself(w)
 		}
@@ -67,10 +67,20 @@ func (m *Master) background(w *worker) {
 	m.becomeReady(w)
 }
 
-// bindsItself tells whether one of the processes holds a listening socket.
-func bindsItself(pids []int) bool {
-	listens, err := sock.Listens(pids)
-	return err == nil && listens
+// bindsItself tells whether one of the processes holds a listening socket that is not the master's.
+func (m *Master) bindsItself() func(pids []int) bool {
+	var ours []uint64
+	for _, l := range m.listeners {
+		for _, s := range l.sockets {
+			if inode, err := s.Inode(); err == nil {
+				ours = append(ours, inode)
+			}
+		}
+	}
+	return func(pids []int) bool {
+		listens, err := sock.Listens(pids, ours)
+		return err == nil && listens
+	}
 }
 
 // probe watches a silent program until it takes connections: until the kernel shows that it waits for them, or it has taken the master's
@@ -136,6 +146,9 @@ func (m *Master) probed() *listener {
 
 // poll asks, beside the loop, whether the worker serves, until it does or is ready by another sense or leaves.
 func (m *Master) poll(w *worker, serves func(pids []int) bool, then func()) {
+	if w.cancel != nil {
+		w.cancel()
+	}
 	ctx, cancel := context.WithCancel(context.Background())
 	w.cancel = cancel
 	pid := w.process.PID()

@@ -38,7 +38,6 @@ func (m *Master) announceStart() {
 
 // announce writes the core's news to the log and does what follows from them outside the core.
 func (m *Master) announce(a lifecycle.Announce) {
-	m.remember(a)
 	m.publishNews(a)
 	log := m.log
 	if a.Slot != lifecycle.NoSlot {
@@ -57,7 +56,6 @@ func (m *Master) announce(a lifecycle.Announce) {
 	case lifecycle.NewsServing:
 		log.Info("serving", keyWorkers, m.state.Want)
 		m.warnUnserved()
-		m.control.memory.Served = true
 	case lifecycle.NewsLeft, lifecycle.NewsFailed:
 		m.reportExit(log, a)
 	case lifecycle.NewsNotReady:
@@ -141,7 +139,6 @@ func (m *Master) since(id lifecycle.WorkerID) time.Duration {
 
 // reportExit writes an exit report: how the worker ended, how long it lived, what it said last, and what follows.
 func (m *Master) reportExit(log *slog.Logger, a lifecycle.Announce) {
-	m.noteTry(a)
 	attrs := []any{keyExit, a.Why}
 	note := m.note(a.Worker)
 	if note != nil {

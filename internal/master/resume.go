@@ -250,9 +250,19 @@ func (m *Master) reconcile(s *snapshot) {
 	m.redoStarts()
 	m.sweepGroups()
 	m.redoOperations()
-	if m.state.Stopping && len(m.state.Workers) == 0 {
-		m.stopped()
-		m.ended = true
+	m.redoEnd()
+}
+
+// redoEnd ends a master whose app has ended.
+func (m *Master) redoEnd() {
+	switch {
+	case !m.state.Ended || m.ended:
+	case m.state.Stopping:
+		m.announce(lifecycle.Announce{News: lifecycle.NewsStopped, Slot: lifecycle.NoSlot})
+	case m.cfg.App.Once():
+		m.announce(lifecycle.Announce{News: lifecycle.NewsCompleted, Slot: lifecycle.NoSlot})
+	default:
+		m.announce(lifecycle.Announce{News: lifecycle.NewsAppGaveUp, Slot: lifecycle.NoSlot})
 	}
 }
 
@@ -282,9 +292,7 @@ func (m *Master) redo(w *worker) {
 	case k.Phase == lifecycle.Killing:
 		w.kill()
 	}
-	if !w.ready && m.cfg.hasChannel() && m.probed() != nil {
-		m.probe(w) // its message may have been lost
-	}
+	m.doubt(w)
 }
 
 // replaceSevered has a worker replaced whose output or channel was lost with the former master: what it writes ends it, or is lost. One that
@@ -292,7 +300,7 @@ func (m *Master) redo(w *worker) {
 func (m *Master) replaceSevered(w *worker) {
 	m.log.Warn("worker is replaced: what it wrote to was lost with the former master", logs.KeySlot, w.slot, logs.KeyWorker, w.id, logs.KeyPID, w.handle.PID)
 	if !w.ready {
-		w.kill()
+		w.lose()
 		return
 	}
 	m.step(lifecycle.Recycle{Worker: w.id, Why: whySevered, Hard: true})

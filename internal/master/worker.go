@@ -73,6 +73,7 @@ type worker struct {
 	inspectPort  int                       // of Node's inspector; zero: none
 	box          boxPlace                  // of what it holds for the next master
 	severed      bool                      // nobody has the other ends of its streams
+	lost         bool                      // it was ended because a former master was
 	output       [2]*logs.Reader           // what the pumps read, and close
 	begun        [2][]byte                 // unfinished lines that another program image has read
 	unfinished   [2]atomic.Pointer[[]byte] // those that the pumps have left for the next
@@ -280,7 +281,7 @@ func (m *Master) exited(w *worker, exit proc.Exit) {
 	if m.groups.unset {
 		m.limitAll(m.groups.set)
 	}
-	m.step(lifecycle.Exited{Worker: w.id, Why: why, OK: exit.Success()})
+	m.step(lifecycle.Exited{Worker: w.id, Why: why, OK: exit.Success(), Lost: w.lost})
 	m.exits = nil
 	m.lost(w)
 }
@@ -321,6 +322,12 @@ func (w *worker) kill() {
 	if w.process != nil {
 		_ = w.process.SignalGroup(unix.SIGKILL) // it may have exited meanwhile
 	}
+}
+
+// lose ends a worker that never served, since what it was to do next was lost with a former master.
+func (w *worker) lose() {
+	w.lost = true
+	w.kill()
 }
 
 // terminate sends the stop signal to the worker alone: a program that has processes of its own tells them itself.

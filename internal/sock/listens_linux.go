@@ -6,12 +6,13 @@ import (
 	"strings"
 )
 
-// Listens tells whether one of the processes holds a listening TCP or unix socket, whoever opened it. What cannot be read does not count.
-func Listens(pids []int) (bool, error) {
+// Listens tells whether one of the processes holds a listening TCP or unix socket other than those with these inodes, whoever opened it.
+// What cannot be read does not count.
+func Listens(pids []int, other []uint64) (bool, error) {
 	own := map[uint64]bool{}
 	for _, pid := range pids {
 		for _, link := range links(pid) {
-			if inode, ok := socketInode(link); ok {
+			if inode, ok := socketInode(link); ok && !slices.Contains(other, inode) {
 				own[inode] = true
 			}
 		}

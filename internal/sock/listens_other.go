@@ -5,4 +5,4 @@ package sock
 import "errors"
 
 // Listens returns errors.ErrUnsupported.
-func Listens([]int) (bool, error) { return false, errors.ErrUnsupported }
+func Listens([]int, []uint64) (bool, error) { return false, errors.ErrUnsupported }

@@ -239,12 +239,12 @@ func (r *Running) within(d time.Duration) bool {
 	case <-r.exited:
 		return true
 	case <-timeout.C:
-		return r.ended()
+		return r.Ended()
 	}
 }
 
-// ended tells whether the process has been waited for.
-func (r *Running) ended() bool {
+// Ended tells whether the process has ended.
+func (r *Running) Ended() bool {
 	select {
 	case <-r.exited:
 		return true
@@ -271,7 +271,7 @@ func (r *Running) drain() {
 }
 
 func (r *Running) cleanup() {
-	if !r.ended() {
+	if !r.Ended() {
 		_ = syscall.Kill(-r.Pid(), syscall.SIGKILL)
 		<-r.exited
 	}

@@ -85,7 +85,7 @@ func TestProcessThatRunsAtTheEndIsKilled(t *testing.T) {
 	t.Run("test", func(t *testing.T) {
 		r = startRole(t, "idle")
 	})
-	if !r.ended() || r.cmd.ProcessState.Sys().(syscall.WaitStatus).Signal() != syscall.SIGKILL {
+	if !r.Ended() || r.cmd.ProcessState.Sys().(syscall.WaitStatus).Signal() != syscall.SIGKILL {
 		t.Errorf("state %v", r.cmd.ProcessState)
 	}
 }
