@@ -49,7 +49,7 @@ type keeping struct {
 	stale  []string       // names of pages that count no more when there are new ones
 	failed bool           // the store was told something and did not take it
 
-	restUntil time.Time // the state of many workers is not written for its own sake
+	restUntil time.Time // a state that takes long to write is not written for its own sake
 	late      bool      // and has changed since, or may have
 
 	box       *fdstore.Box // nil: none
@@ -274,21 +274,24 @@ func (m *Master) persist() {
 	}
 }
 
-// persistIdle does so when the loop has nothing to do. The state of many workers, which takes long to write, is not written each time that one
-// of them moves: what was decided is in it, and what has become of it can be seen.
+// persistIdle does so when the loop has nothing to do. A state that takes long to write, as that of many workers, is not written each time that
+// one of them moves: what was decided is in it, and what has become of it can be seen.
 func (m *Master) persistIdle() {
 	begin := time.Now()
 	if m.kept.late = begin.Before(m.kept.restUntil); m.kept.late || !m.survives() {
 		return
 	}
 	m.persist()
-	if len(m.workers) > manyWorkers {
-		m.kept.restUntil = begin.Add(restAfterPersist * time.Since(begin))
+	if took := time.Since(begin); took > longPersist {
+		m.kept.restUntil = begin.Add(min(restAfterPersist*took, restAtMost))
 	}
 }
 
-// restAfterPersist is how often the time that writing took is not spent on it.
-const restAfterPersist = 20
+const (
+	longPersist      = time.Millisecond
+	restAfterPersist = 20 // times as long as it took
+	restAtMost       = 250 * time.Millisecond
+)
 
 // liveSnapshot is a snapshot of a master that goes on. Its descriptors are told by their names in the store.
 func (m *Master) liveSnapshot() *snapshot {
