@@ -179,6 +179,11 @@ func (r *relay) finishes(stopping bool) {
 		return ok && settled(a) && r.ready.Load() && (r.command == nil || r.command.Ended())
 	}) {
 		r.requireRelease("one")
+		for _, op := range a.Operations {
+			if serves := op.Generation > 0 && op.Generation <= a.Generation; op.Kind == api.OperationReload && serves != (op.State == api.OperationDone) {
+				r.t.Errorf("generation %d serves, and of generation %d is said: %s", a.Generation, op.Generation, op.State)
+			}
+		}
 		r.stops()
 		return
 	}

@@ -341,6 +341,11 @@ func (m *Master) endHalfStarted() {
 // redoOperations ends the operations whose end the former master did not tell.
 func (m *Master) redoOperations() {
 	m.redoHook()
+	for i, slot := range m.state.Slots {
+		if slot.GaveUp || slot.CrashLooping() {
+			m.slotFailing(i, "fails again and again")
+		}
+	}
 	if m.state.Rollout != nil {
 		return
 	}
@@ -353,8 +358,12 @@ func (m *Master) redoOperations() {
 		m.reloaded(lifecycle.Announce{Op: number})
 		return
 	}
-	if op != nil {
-		m.fail(op, "the master was killed meanwhile", "the last good generation stays; try again")
+	switch {
+	case op == nil:
+	case op.Generation > 0 && lifecycle.Generation(op.Generation) <= m.state.Gen: // it was only to be told
+		m.after(lastAccepts, func() { m.endReload(op) })
+	default:
+		m.reloadFailed(lifecycle.Announce{Op: numberOf(op), Why: "the master was killed meanwhile"})
 	}
 	if op := m.running(api.OperationUpgrade); op != nil {
 		m.fail(op, "the master was killed meanwhile", "try again")
