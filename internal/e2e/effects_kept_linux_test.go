@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -56,6 +57,16 @@ func (r *relay) start(killAfter int) {
 		r.env = append(r.env, "MUSTER_EFFECTS="+r.file, fmt.Sprint("MUSTER_KILL_AFTER=", killAfter))
 	}
 	r.begin()
+}
+
+// effects are those that were carried out so far.
+func (r *relay) effects() []string {
+	r.t.Helper()
+	text, err := os.ReadFile(r.file)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return strings.Split(strings.TrimSuffix(string(text), "\n"), "\n")
 }
 
 // comes waits for the moment; it is false if the master ends before.
@@ -147,11 +158,7 @@ func relayEachEffect(t *testing.T, handoff string) {
 	if exit := whole.ends(); !exit.Success() {
 		t.Fatalf("the scenario ended with %v", exit)
 	}
-	text, err := os.ReadFile(whole.file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	effects := strings.Split(strings.TrimSuffix(string(text), "\n"), "\n")
+	effects := whole.effects()
 	t.Logf("%d effects", len(effects))
 	for n := 1; n <= len(effects); n++ {
 		kind, _, _ := strings.Cut(effects[n-1], "{")
@@ -206,4 +213,61 @@ func settled(a api.App) bool {
 		}
 	}
 	return a.State == api.AppServing
+}
+
+// exitUnknown is the code of a master that cannot know how its last worker ended: nobody says then that it has succeeded.
+const exitUnknown = 5
+
+var unknownExit = regexp.MustCompile(`exit=(unknown|"the master was killed while it was being started") `)
+
+// TestEndsAfterEachEffect: an app that ends by itself ends as if its master had not been killed, whatever was left to be told of it.
+func TestEndsAfterEachEffect(t *testing.T) {
+	t.Parallel()
+	for name, app := range map[string]struct {
+		args []string
+		code int
+		log  string
+	}{
+		"completes": {[]string{"--job", "--", "sh", "-c", "exit 0"}, 0, "completed"},
+		"fails":     {[]string{"--job", "--max-restarts", "2", "--", "sh", "-c", "exit 7"}, 7, "completed"},
+		"gives up":  {[]string{"-i", "1", "--handoff", "none", "--max-restarts", "2", "--", "sh", "-c", "exit 7"}, 7, "gave up"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			start := func(t *testing.T, killAfter int) *relay {
+				t.Helper()
+				r := newRelay(t, "none")
+				r.args = append([]string{"run", "--name", "site"}, app.args...)
+				r.start(killAfter)
+				return r
+			}
+			ends := func(r *relay) {
+				r.t.Helper()
+				exit, log := r.ends(), r.text()
+				known := exit.Code == app.code || exit.Code == exitUnknown && unknownExit.MatchString(log)
+				if exit.Signal != 0 || !known || !strings.Contains(log, app.log) {
+					r.t.Errorf("the master ended with %v, want %d and %q", exit, app.code, app.log)
+				}
+				if err := r.store.Settle(r.ctx); err != nil {
+					r.t.Fatal(err)
+				}
+				if left := r.store.Kept(); len(left) > 0 {
+					r.t.Errorf("kept after the end: %v", left)
+				}
+			}
+			whole := start(t, 1<<30)
+			ends(whole)
+			effects := whole.effects()
+			for n := range effects {
+				t.Run(fmt.Sprint(n+1), func(t *testing.T) {
+					r := start(t, n+1)
+					if exit := r.ends(); exit.Signal != syscall.SIGKILL {
+						t.Skipf("it ended before, with %v", exit)
+					}
+					r.start(0)
+					ends(r)
+				})
+			}
+		})
+	}
 }
