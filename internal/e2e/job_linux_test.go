@@ -160,6 +160,7 @@ func TestReloadBySchedule(t *testing.T) {
 	s.release("two")
 	s.run.WaitLine("scheduled reload is due")
 	s.run.WaitLine("reloaded op=1")
+	s.require(0, "", "wait", "1")
 	s.requireRelease("two")
 	s.require(0, "next reload ", "show")
 	s.run.Stop()

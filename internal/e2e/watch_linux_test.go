@@ -27,6 +27,7 @@ func TestWatchReloads(t *testing.T) {
 		s.save("env", "RELEASE=two\n")
 		s.run.WaitLine("files changed path=.*/env")
 		s.run.WaitLine("reloaded op=1")
+		s.require(0, "", "wait", "1") // then no old worker accepts any more
 	})
 	s.requireRelease("two")
 
@@ -37,6 +38,7 @@ func TestWatchReloads(t *testing.T) {
 	s.save("x.log", "a line")
 	s.save("env", "RELEASE=three\n")
 	s.run.WaitLine("reloaded op=3")
+	s.require(0, "", "wait", "3")
 	s.requireRelease("three")
 
 	// An upgrade watches on.
@@ -44,6 +46,7 @@ func TestWatchReloads(t *testing.T) {
 	mark := s.run.Mark()
 	s.save("env", "RELEASE=four\n")
 	s.run.WaitLines(mark, 1, "reloaded op=5")
+	s.require(0, "", "wait", "5")
 	s.requireRelease("four")
 	s.run.Stop()
 }
