@@ -2,6 +2,7 @@ package logread
 
 import (
 	"bytes"
+	"io"
 	"os"
 	"time"
 
@@ -64,10 +65,29 @@ func (f *file) since(archives []logs.Archive) (between []logs.Archive, mine bool
 		first--
 	}
 	between = archives[first:]
-	if len(between) > 0 && (between[0].Gzipped || f.f == nil || isAt(f.f, between[0].Path)) {
+	if len(between) > 0 && (f.f == nil || f.became(between[0])) {
 		return between[1:], true
 	}
 	return between, false
+}
+
+// became tells whether the archive is what this file has become. It may be compressed at any moment, and is another file then: one that begins
+// with the same bytes.
+func (f *file) became(a logs.Archive) bool {
+	r, err := a.Open()
+	if err != nil {
+		return true // it was removed meanwhile, whatever it was
+	}
+	defer r.Close()
+	if plain, ok := r.(*os.File); ok {
+		there, err := plain.Stat()
+		here, bad := f.f.Stat()
+		return err == nil && bad == nil && os.SameFile(here, there)
+	}
+	var blocks [2][4 << 10]byte
+	n, _ := io.ReadFull(r, blocks[0][:]) // what cannot be read is not the same
+	m, _ := f.f.ReadAt(blocks[1][:], 0)
+	return n == m && bytes.Equal(blocks[0][:n], blocks[1][:m])
 }
 
 // use goes on with another file, after the archives between.

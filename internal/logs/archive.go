@@ -39,19 +39,27 @@ type Archive struct {
 // Archives returns those of the file at path, the oldest first. One that is there twice, since its compression was interrupted at its very end,
 // is returned once.
 func Archives(path string) ([]Archive, error) {
-	entries, err := os.ReadDir(filepath.Dir(path))
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, err
-	}
 	var all []Archive
-	for _, entry := range entries {
-		if a, ok := archiveOf(path, entry.Name()); ok {
-			all = append(all, a)
+	for range 2 { // a folder of many files is read in parts: one that is being compressed may be in neither, but not twice
+		entries, err := os.ReadDir(filepath.Dir(path))
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return nil, err
+		}
+		for _, entry := range entries {
+			if a, ok := archiveOf(path, entry.Name()); ok {
+				all = append(all, a)
+			}
+		}
+		if len(entries) < readAtOnce {
+			break
 		}
 	}
 	slices.SortFunc(all, func(a, b Archive) int { return cmp.Or(a.Closed.Compare(b.Closed), cmp.Compare(b.Path, a.Path)) })
 	return slices.CompactFunc(all, func(a, b Archive) bool { return a.Closed.Equal(b.Closed) }), nil
 }
+
+// readAtOnce is up to how many files of a folder the kernel tells in one part.
+const readAtOnce = 50
 
 // archiveOf tells whether name is that of an archive of path.
 func archiveOf(path, name string) (Archive, bool) {
