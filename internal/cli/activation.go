@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/musterd/muster/internal/app"
+	"github.com/musterd/muster/internal/master"
 	"github.com/musterd/muster/internal/notify"
 	"github.com/musterd/muster/internal/sock"
 	"golang.org/x/sys/unix"
@@ -29,6 +30,7 @@ func takeGiven() ([]string, error) {
 	if err != nil {
 		return nil, fmt.Errorf("take the sockets of the manager above: %w", err)
 	}
+	master.DropLeftovers(names, notify.FirstFD)
 	return names, nil
 }
 
@@ -95,6 +97,9 @@ func adoptGiven(spec *app.Spec, names []string) (map[string]int, error) {
 func describeGiven(names []string) ([]givenSocket, error) {
 	var sockets []givenSocket
 	for i, name := range names {
+		if name == "" { // dropped
+			continue
+		}
 		s := givenSocket{fd: notify.FirstFD + i}
 		l, err := sock.Describe(s.fd)
 		if err != nil {

@@ -107,7 +107,12 @@ func (f *follower) toTheEnd(ctx context.Context, s *stream, op api.Operation) (a
 		case err != nil:
 			return op, err
 		}
-		op = latest(op, event)
+		if op = latest(op, event); isForgotten(op, event) {
+			return op, &failure{
+				message: fmt.Sprintf("the master of %s was killed before it had written down the %s", event.App.Name, op.Kind),
+				hint:    "the next one knows nothing of it; try again", code: exitFailed,
+			}
+		}
 		f.generation = op.Generation
 		if op.Total > 0 {
 			f.status.set(fmt.Sprintf("%s: %d of %d", op.Kind, op.Done, op.Total))
@@ -187,6 +192,11 @@ func latest(op api.Operation, event api.Event) api.Operation {
 		}
 	}
 	return op
+}
+
+// isForgotten tells whether the event shows everything, and not the operation.
+func isForgotten(op api.Operation, event api.Event) bool {
+	return event.App != nil && !slices.ContainsFunc(event.App.Operations, func(o api.Operation) bool { return o.ID == op.ID })
 }
 
 // progress prints what happens to workers meanwhile.

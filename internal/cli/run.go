@@ -120,10 +120,12 @@ func begin(ctx context.Context, config master.Config, names []string) (int, erro
 	return master.Resume(ctx, names, notify.FirstFD, config)
 }
 
-// closeGiven closes what a manager has got of a master that was killed before it had given all of it.
+// closeGiven closes what nobody here has a use for.
 func closeGiven(names []string) {
-	for i := range names {
-		_ = unix.Close(notify.FirstFD + i)
+	for i, name := range names {
+		if name != "" {
+			_ = unix.Close(notify.FirstFD + i)
+		}
 	}
 }
 

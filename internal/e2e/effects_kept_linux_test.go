@@ -271,3 +271,39 @@ func TestEndsAfterEachEffect(t *testing.T) {
 		})
 	}
 }
+
+// TestKilledWhileItGivesAll: a master that was killed with its daemon is followed by one that takes back what the workers hold, and gives it to
+// the new daemon. That one may be killed after each piece: the workers stay the same, and serve.
+func TestKilledWhileItGivesAll(t *testing.T) {
+	t.Parallel()
+	for _, handoff := range []string{"node", "inherit"} {
+		t.Run(handoff, func(t *testing.T) {
+			t.Parallel()
+			r := newRelay(t, handoff)
+			r.start(0)
+			r.serves(2)
+			before, seen := r.pids(), r.crowd()
+			for n, killed := 1, true; killed; n++ {
+				r.kill()
+				r.store.Clear()
+				_ = os.Remove(r.file)
+				r.start(n)
+				killed = !r.comes("the next master", func() bool { return r.ready.Load() && r.site.command("show", "site").code == 0 })
+				if killed {
+					r.ends()
+					r.start(0)
+				}
+				r.serves(2)
+				if after := r.pids(); after != before {
+					t.Fatalf("killed after %q: the workers were %q and are %q", r.effects(), before, after)
+				}
+			}
+			t.Logf("killed after each of %q", r.effects())
+			r.kill() // it would kill itself at the next effect
+			r.start(0)
+			r.serves(2)
+			r.requireOnlyLostIn(nil, seen()...)
+			r.stops()
+		})
+	}
+}

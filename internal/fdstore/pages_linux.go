@@ -35,7 +35,7 @@ func NewPages(name string, after uint64) (*Pages, error) {
 	return p, nil
 }
 
-// FDs are the two memory files; they remain the document's.
+// FDs are the two memory files; they remain the document's. The writing with an even number is in the first.
 func (p *Pages) FDs() [2]int { return p.fds }
 
 // Number is that of the last writing.

@@ -52,6 +52,7 @@ func (m *Master) roll(kind api.OperationKind, cfg Config, unresolved error) *api
 			m.beforeReload(op, cfg)
 		})
 	}
+	m.persist()
 	return op
 }
 
@@ -275,6 +276,7 @@ func (m *Master) beginUpgrade() outcome {
 	}
 	op := m.begin(api.OperationUpgrade)
 	m.tell(op)
+	m.persist() // no step of the core follows that would
 	m.upgrade()
 	return outcome{op: *op}
 }

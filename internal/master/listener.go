@@ -5,12 +5,15 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 
 	"github.com/musterd/muster/internal/app"
 	"github.com/musterd/muster/internal/logs"
 	"github.com/musterd/muster/internal/nodeipc"
+	"github.com/musterd/muster/internal/proc"
 	"github.com/musterd/muster/internal/pulse"
 	"github.com/musterd/muster/internal/sock"
+	"github.com/musterd/muster/internal/stage"
 )
 
 // listener is an address of the app with its sockets: one per slot, or one for all. The sockets are open for the life of the master, so that
@@ -72,12 +75,21 @@ func (m *Master) openListeners() error {
 	}
 	for _, l := range m.cfg.App.Listeners {
 		opened, err := m.openListener(l, sock.Options{})
+		for isLeftBy(err) {
+			opened, err = m.openListener(l, sock.Options{})
+		}
 		if err != nil {
 			return err
 		}
 		opened.declared = true
 	}
 	return nil
+}
+
+// isLeftBy tells whether an address was in use by what a master had been starting when it was killed, and that has ended now.
+func isLeftBy(err error) bool {
+	used, ok := errors.AsType[*sock.InUseError](err)
+	return ok && strings.HasPrefix(used.Owner.Command, stage.Argv0) && proc.AwaitEnd(used.Owner.PID)
 }
 
 // openListener opens one socket per slot where that is worth it, else one for all.

@@ -2,7 +2,6 @@ package master
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"os/signal"
@@ -37,7 +36,7 @@ func Resume(ctx context.Context, names []string, first int, cfg Config) (int, er
 	s, number, err := g.snapshot(processes)
 	if err == nil {
 		if s.Folder.Lock = g.take(nameLock); s.Folder.Lock < 0 {
-			err = errNoLock
+			err = s.Folder.Retake()
 		}
 	}
 	if err != nil {
@@ -173,8 +172,6 @@ func (s *snapshot) fill(g given, processes map[lifecycle.WorkerID]proc.Handle) e
 	s.Workers = living
 	return nil
 }
-
-var errNoLock = errors.New("the former master has left no lock")
 
 func (l *savedListener) fill(g given, i int) error {
 	if !l.Closed && !l.Declared && len(g[nameSocket(i, 0)]) == 0 { // it was being forsaken

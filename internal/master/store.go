@@ -48,6 +48,7 @@ type keeping struct {
 	number uint64         // of the youngest page of the former master
 	stale  []string       // names of pages that count no more when there are new ones
 	failed bool           // the store was told something and did not take it
+	giving bool           // it is given everything
 
 	restUntil time.Time // a state that takes long to write is not written for its own sake
 	late      bool      // and has changed since, or may have
@@ -79,13 +80,14 @@ func (m *Master) openStore() {
 // survives tells whether workers live on when the master is killed.
 func (m *Master) survives() bool { return m.kept.pages != nil }
 
-// keepAll gives the store everything that there is, after the first start and for a store that is new.
+// keepAll gives the store everything that there is, after the first start and for a store that is new. The state comes last: without it the rest
+// is nothing to go on with, see DropLeftovers. Only the lock follows, so that nobody but a successor is kept from the name.
 func (m *Master) keepAll() {
 	if !m.survives() {
 		return
 	}
-	m.kept.failed = false
-	m.push(nameLock, m.run.Handle().Lock)
+	m.kept.failed, m.kept.giving = false, true
+	defer func() { m.kept.giving = false }()
 	m.push(nameControl, m.control.socket)
 	for _, l := range m.listeners {
 		m.keepListener(l)
@@ -103,9 +105,11 @@ func (m *Master) keepAll() {
 	if m.kept.box != nil {
 		m.push(nameBox, m.kept.box.FD())
 	}
-	for i, fd := range m.kept.pages.FDs() {
-		m.push(m.kept.names[i], fd)
+	written := int(m.kept.pages.Number() % 2) // the other page may be empty still
+	for _, i := range []int{written, 1 - written} {
+		m.push(m.kept.names[i], m.kept.pages.FDs()[i])
 	}
+	m.push(nameLock, m.run.Handle().Lock)
 	for _, name := range old {
 		if name != "" {
 			m.unkeep(name)
@@ -128,6 +132,9 @@ func (m *Master) keepAt(socket string) error {
 func (m *Master) push(name string, fd int) {
 	if m.survives() && fd >= 0 {
 		m.noteStore(m.kept.store.Push(name, fd))
+		if m.kept.giving {
+			carriedOut("Keep{" + name + "}")
+		}
 	}
 }
 

@@ -265,6 +265,9 @@ func KillByVariable(string, string) {}
 // Pin is not available on this system.
 func Pin(int, []int) error { return errors.ErrUnsupported }
 
+// AwaitEnd is not available on this system.
+func AwaitEnd(int) bool { return false }
+
 // Observe is not available on this system.
 func Observe([]int) (Activity, error) { return Activity{}, errors.ErrUnsupported }
 

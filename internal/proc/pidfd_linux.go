@@ -98,6 +98,22 @@ func awaitEnds(pidfds []int) {
 	}
 }
 
+// AwaitEnd waits for a moment until the process has ended, whoever its parent
+// is, and tells whether it has.
+func AwaitEnd(pid int) bool {
+	fd, err := unix.PidfdOpen(pid, 0)
+	if err != nil {
+		return err == unix.ESRCH
+	}
+	file, err := newPidfd(fd)
+	if err != nil {
+		unix.Close(fd)
+		return false
+	}
+	defer file.Close()
+	return file.SetReadDeadline(time.Now().Add(killedGrace)) == nil && await(file, ended) == nil
+}
+
 // signalGroup signals the process group a pidfd's process leads. Linux 6.9 can
 // do it by the pidfd, which is never somebody else's group. Before that the
 // group is addressed by number, and only while its leader, even as a zombie,

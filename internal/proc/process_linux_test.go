@@ -373,3 +373,25 @@ func TestProgramFromPath(t *testing.T) {
 		}
 	}
 }
+
+func TestAwaitEnd(t *testing.T) {
+	t.Parallel()
+	cmd := exec.Command("sleep", "1h")
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	pid := cmd.Process.Pid
+	if AwaitEnd(pid) {
+		t.Error("it has not ended")
+	}
+	if err := cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	if !AwaitEnd(pid) {
+		t.Error("it has ended, and was not reaped")
+	}
+	_ = cmd.Wait()
+	if !AwaitEnd(pid) {
+		t.Error("it was reaped")
+	}
+}

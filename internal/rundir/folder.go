@@ -16,8 +16,11 @@ import (
 const (
 	lockFile   = "lock"
 	infoFile   = "master.json"
-	socketFile = "control.sock"
+	socketFile = SocketName
 )
+
+// SocketName is what the control socket of a master is called, in whichever folder.
+const SocketName = "control.sock"
 
 // maxPath is the longest path of a unix socket, without the NUL.
 const maxPath = 107
@@ -113,6 +116,20 @@ func (f *Folder) Continue() (Handle, error) {
 	f.private, f.former = f.former, ""
 	_ = os.Remove(f.Socket()) // nobody listens on it
 	return h, f.lock.Close()
+}
+
+// Retake takes the lock of a master that was killed before it could leave it to its successor. The descriptor is the caller's. The error is a
+// *TakenError if another master has the name.
+func (h *Handle) Retake() error {
+	f := &Folder{path: h.Path}
+	var err error
+	if f.lock, err = hold(h.Path); err != nil {
+		return f.refused(filepath.Base(h.Path), err)
+	}
+	if h.Lock, err = unix.FcntlInt(uintptr(f.Handle().Lock), unix.F_DUPFD_CLOEXEC, 0); err != nil {
+		err = fmt.Errorf("keep the lock of %s: %w", h.Path, err)
+	}
+	return errors.Join(err, f.lock.Close())
 }
 
 // guardTime bounds the wait for the guard of a master that was killed.
