@@ -1,6 +1,7 @@
 package proc
 
 import (
+	"errors"
 	"context"
 	"os"
 	"time"
@@ -103,7 +104,7 @@ func awaitEnds(pidfds []int) {
 func AwaitEnd(pid int) bool {
 	fd, err := unix.PidfdOpen(pid, 0)
 	if err != nil {
-		return err == unix.ESRCH
+		return errors.Is(err, unix.ESRCH)
 	}
 	file, err := newPidfd(fd)
 	if err != nil {
