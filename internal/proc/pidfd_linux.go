@@ -1,8 +1,8 @@
 package proc
 
 import (
-	"errors"
 	"context"
+	"errors"
 	"os"
 	"time"
 
