@@ -57,9 +57,6 @@ func (m *Master) publishNews(a lifecycle.Announce) {
 		e.After = app.Duration(m.since(a.Worker))
 	case lifecycle.NewsFailed, lifecycle.NewsReloadFailed:
 		e.Stderr = m.lastLines(a.Worker)
-	default:
-	}
-	switch a.News {
 	case lifecycle.NewsRunBegan, lifecycle.NewsRunSkipped, lifecycle.NewsRunEnded:
 		e.Run = copyOf(m.findRun(a.Run))
 	default:

@@ -245,11 +245,7 @@ func pause(ctx context.Context, d time.Duration) error {
 
 // watchHealth runs a check beside the loop, and then tells the loop, unless the worker left meanwhile.
 func (m *Master) watchHealth(w *worker, run func(context.Context) error, then func(error)) {
-	if w.cancel != nil {
-		w.cancel()
-	}
-	ctx, cancel := context.WithCancel(context.Background())
-	w.cancel = cancel
+	ctx := w.lookAnew()
 	m.wg.Go(func() { // ends with ctx, at the latest when the worker is released
 		err := run(ctx)
 		if ctx.Err() != nil {

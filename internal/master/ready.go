@@ -1,7 +1,6 @@
 package master
 
 import (
-	"context"
 	"net"
 	"strconv"
 	"time"
@@ -146,11 +145,7 @@ func (m *Master) probed() *listener {
 
 // poll asks, beside the loop, whether the worker serves, until it does or is ready by another sense or leaves.
 func (m *Master) poll(w *worker, serves func(pids []int) bool, then func()) {
-	if w.cancel != nil {
-		w.cancel()
-	}
-	ctx, cancel := context.WithCancel(context.Background())
-	w.cancel = cancel
+	ctx := w.lookAnew()
 	pid := w.process.PID()
 	m.wg.Go(func() { // ends with ctx, at the latest when the worker is released
 		for wait := pollFirst; ; wait = min(wait*3/2, pollMost) {

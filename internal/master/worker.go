@@ -324,6 +324,16 @@ func (w *worker) kill() {
 	}
 }
 
+// lookAnew ends what waits for the worker's readiness, or checks its health, and returns the context of what takes its place.
+func (w *worker) lookAnew() context.Context {
+	if w.cancel != nil {
+		w.cancel()
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	w.cancel = cancel
+	return ctx
+}
+
 // lose ends a worker that never served, since what it was to do next was lost with a former master.
 func (w *worker) lose() {
 	w.lost = true

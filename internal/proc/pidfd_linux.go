@@ -88,15 +88,20 @@ const killedGrace = time.Second
 func awaitEnds(pidfds []int) {
 	deadline := time.Now().Add(killedGrace)
 	for _, fd := range pidfds {
-		file, err := newPidfd(fd)
-		if err != nil {
-			unix.Close(fd)
-			continue
-		}
-		_ = file.SetReadDeadline(deadline)
-		_ = await(file, ended)
-		file.Close()
+		awaitEndOf(fd, deadline)
 	}
+}
+
+// awaitEndOf waits until the process has ended, closes its pidfd, and tells
+// whether it has.
+func awaitEndOf(pidfd int, deadline time.Time) bool {
+	file, err := newPidfd(pidfd)
+	if err != nil {
+		unix.Close(pidfd)
+		return false
+	}
+	defer file.Close()
+	return file.SetReadDeadline(deadline) == nil && await(file, ended) == nil
 }
 
 // AwaitEnd waits for a moment until the process has ended, whoever its parent
@@ -106,13 +111,7 @@ func AwaitEnd(pid int) bool {
 	if err != nil {
 		return errors.Is(err, unix.ESRCH)
 	}
-	file, err := newPidfd(fd)
-	if err != nil {
-		unix.Close(fd)
-		return false
-	}
-	defer file.Close()
-	return file.SetReadDeadline(time.Now().Add(killedGrace)) == nil && await(file, ended) == nil
+	return awaitEndOf(fd, time.Now().Add(killedGrace))
 }
 
 // signalGroup signals the process group a pidfd's process leads. Linux 6.9 can

@@ -14,9 +14,8 @@ import (
 
 // Names in a master's folder.
 const (
-	lockFile   = "lock"
-	infoFile   = "master.json"
-	socketFile = SocketName
+	lockFile = "lock"
+	infoFile = "master.json"
 )
 
 // SocketName is what the control socket of a master is called, in whichever folder.
@@ -108,9 +107,9 @@ func (f *Folder) Renew() (err error) {
 // no more use; the lock in the description is the caller's.
 func (f *Folder) Continue() (Handle, error) {
 	h := f.Handle()
-	lock, err := unix.FcntlInt(uintptr(h.Lock), unix.F_DUPFD_CLOEXEC, 0)
+	lock, err := f.copyLock()
 	if err != nil {
-		return h, fmt.Errorf("keep the lock of %s: %w", f.path, err)
+		return h, err
 	}
 	h.Private, h.Lock = f.former, lock
 	f.private, f.former = f.former, ""
@@ -126,10 +125,17 @@ func (h *Handle) Retake() error {
 	if f.lock, err = hold(h.Path); err != nil {
 		return f.refused(filepath.Base(h.Path), err)
 	}
-	if h.Lock, err = unix.FcntlInt(uintptr(f.Handle().Lock), unix.F_DUPFD_CLOEXEC, 0); err != nil {
-		err = fmt.Errorf("keep the lock of %s: %w", h.Path, err)
-	}
+	h.Lock, err = f.copyLock()
 	return errors.Join(err, f.lock.Close())
+}
+
+// copyLock returns a descriptor of the lock that is the caller's.
+func (f *Folder) copyLock() (int, error) {
+	lock, err := unix.FcntlInt(uintptr(f.Handle().Lock), unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		return -1, fmt.Errorf("keep the lock of %s: %w", f.path, err)
+	}
+	return lock, nil
 }
 
 // guardTime bounds the wait for the guard of a master that was killed.
@@ -190,10 +196,10 @@ func (f *Folder) Former() string { return f.former }
 
 // Socket is the path for the control socket.
 func (f *Folder) Socket() string {
-	if path := filepath.Join(f.path, socketFile); len(path) <= maxPath {
+	if path := filepath.Join(f.path, SocketName); len(path) <= maxPath {
 		return path
 	}
-	return filepath.Join(f.private, socketFile)
+	return filepath.Join(f.private, SocketName)
 }
 
 // Publish lets others find the master. The socket is completed if it is empty.
@@ -231,7 +237,7 @@ func (f *Folder) Close() {
 
 // clear removes the files by which a master is found. What is left means nothing.
 func (f *Folder) clear() {
-	for _, name := range []string{socketFile, infoFile, infoFile + ".new"} {
+	for _, name := range []string{SocketName, infoFile, infoFile + ".new"} {
 		_ = os.Remove(filepath.Join(f.path, name))
 	}
 }
